@@ -1,0 +1,160 @@
+"""Growth of the conductance under blind partial-SET pulses (device-physics §3.1-3.3).
+
+The two module functions are plain arithmetic on their arguments, so that compiled kernels inline the very
+same formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from calibration.laws.law import Floats, Law, Quantity, floats
+
+__all__ = ["Accumulation", "mean_step", "spread_step"]
+
+
+def mean_step(g: Floats, memory: Floats, slope: float, offset: float, boost: float) -> Floats:
+    """Return the mean step of one pulse, ``m1 G + c1 + A1 P_mem``, in the unit of `g` and `offset`."""
+    return slope * g + offset + boost * memory
+
+
+def spread_step(g: Floats, memory: Floats, slope: float, offset: float, boost: float) -> Floats:
+    """Return the standard deviation of the step of one pulse, ``m2 G + c2 + A2 P_mem``."""
+    return slope * g + offset + boost * memory
+
+
+@dataclass(frozen=True)
+class Accumulation(Law):
+    """The accumulation law at the reference pulse; conductances at the reference age of the pulse laws.
+
+    ``G <- clip(G + mean_step + spread_step N(0,1), lowest, highest)``, ``P_mem = exp(-p / memory_pulses)``
+    where p counts SET pulses since the last RESET, the present one included (device-physics §3.1).
+
+    Attributes
+    ----------
+    slope : float
+        m1, per pulse.
+    offset_s, boost_s : float
+        c1, A1, S.
+    spread_slope : float
+        m2, per pulse.
+    spread_offset_s, spread_boost_s : float
+        c2, A2, S.
+    memory_pulses : float
+        Pulses over which the RESET is forgotten.
+    lowest_s, highest_s : float
+        Clip of the published form, S.
+    step_spread : float
+        Relative device-to-device standard deviation of the mean step, contained in the total spread.
+    """
+
+    form: ClassVar[str] = "linear-with-memory"
+
+    slope: Annotated[float, Quantity("1", low=-1.0, high=0.0)]
+    offset_s: Annotated[float, Quantity("S", low=0.0)]
+    boost_s: Annotated[float, Quantity("S", low=0.0)]
+    spread_slope: Annotated[float, Quantity("1", low=0.0)]
+    spread_offset_s: Annotated[float, Quantity("S", low=0.0)]
+    spread_boost_s: Annotated[float, Quantity("S", low=0.0)]
+    memory_pulses: Annotated[float, Quantity("1", above=0.0)]
+    lowest_s: Annotated[float, Quantity("S", low=0.0)]
+    highest_s: Annotated[float, Quantity("S", above=0.0)]
+    step_spread: Annotated[float, Quantity("1", low=0.0, high=1.0)]
+
+    def memory(self, p: ArrayLike) -> Floats:
+        """Return the memory factor ``exp(-p / memory_pulses)``.
+
+        Parameters
+        ----------
+        p : array_like
+            SET pulses since the last RESET, the present one included.
+
+        Returns
+        -------
+        ndarray of float64, shape of `p`
+        """
+        return floats(np.exp(-floats(p) / self.memory_pulses))
+
+    def mean_step_s(self, g_s: ArrayLike, p: ArrayLike) -> Floats:
+        """Return the mean step of pulse `p` from conductance `g_s`, both S, in the broadcast shape."""
+        return floats(mean_step(floats(g_s), self.memory(p), self.slope, self.offset_s, self.boost_s))
+
+    def spread_step_s(self, g_s: ArrayLike, p: ArrayLike) -> Floats:
+        """Return the standard deviation (devices and cycles) of the step of pulse `p` from `g_s`, both S."""
+        return floats(
+            spread_step(
+                floats(g_s), self.memory(p), self.spread_slope, self.spread_offset_s, self.spread_boost_s
+            )
+        )
+
+    def mean_trajectory_s(self, pulses: ArrayLike) -> Floats:
+        """Return the conductance after a number of mean steps from `lowest_s`, without spread and clip.
+
+        Parameters
+        ----------
+        pulses : array_like of int
+            Pulses since the RESET, 0 is the RESET itself.
+
+        Returns
+        -------
+        ndarray of float64, shape of `pulses`
+            S. The mean of a population is higher at first, because the clip at `lowest_s` cuts its lower
+            tail.
+        """
+        wanted = _pulse_numbers(pulses)
+        return self._trajectory_s(_last(wanted))[wanted]
+
+    def device_variance_cut_s2(self, pulses: ArrayLike) -> Floats:
+        """Return the variance to take from the cycle-to-cycle variance of a pulse, because devices differ.
+
+        A device whose mean step is larger by `step_spread` runs ahead of the mean trajectory by
+        ``D_p = (1 + m1) D_(p-1) + step_spread mu_p``. The published spread contains that, so the part drawn
+        anew at pulse p is ``spread_step^2 - cut_p`` with ``cut_p = D_p^2 - (1 + m1)^2 D_(p-1)^2``
+        (device-physics §3.3: inside the total, not on top).
+
+        Parameters
+        ----------
+        pulses : array_like of int
+            Pulse numbers since the RESET, 1 is the first pulse; 0 gives 0.
+
+        Returns
+        -------
+        ndarray of float64, shape of `pulses`
+            S^2.
+        """
+        wanted = _pulse_numbers(pulses)
+        trajectory = self._trajectory_s(_last(wanted))
+        cuts = np.zeros(len(trajectory))
+        ahead = 0.0
+        for p in range(1, len(trajectory)):
+            kept = (1.0 + self.slope) * ahead
+            ahead = kept + self.step_spread * float(self.mean_step_s(trajectory[p - 1], p))
+            cuts[p] = ahead * ahead - kept * kept
+        return floats(cuts[wanted])
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102 - said by the base class
+        if self.lowest_s >= self.highest_s:
+            yield "lowest_s", f"{self.lowest_s!r} S is not below highest_s {self.highest_s!r} S"
+
+    def _trajectory_s(self, last: int) -> Floats:
+        trajectory = np.empty(last + 1)
+        trajectory[0] = self.lowest_s
+        for p in range(1, last + 1):
+            trajectory[p] = trajectory[p - 1] + float(self.mean_step_s(trajectory[p - 1], p))
+        return trajectory
+
+
+def _pulse_numbers(pulses: ArrayLike) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
+    numbers = np.asarray(pulses, dtype=np.int64)
+    if np.any(numbers < 0):
+        raise ValueError(f"pulse numbers cannot be negative, got {int(numbers.min())}")
+    return numbers
+
+
+def _last(numbers: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> int:
+    return int(numbers.max()) if numbers.size else 0
