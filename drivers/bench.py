@@ -1,0 +1,362 @@
+"""The bench file: which instruments stand on the bench, what simulates them, and the host's limits.
+
+YAML, read without ever running what it says; a key given twice, an unknown key or a wrong unit is refused,
+and all problems are named at once. Quantities carry a unit ("60 s", "460 uA") or are SI numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    ValidationInfo,
+    model_validator,
+)
+
+from calibration.units import parse as parse_quantity
+from drivers.errors import DriverError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+__all__ = ["BORN_UNIX_NS", "BenchError", "BenchFile", "Envelope", "Instrument", "Simulated", "load_bench"]
+
+BORN_UNIX_NS = 1_767_225_600_000_000_000
+"""When simulated chips are made unless the file says so: 2026-01-01T00:00:00Z."""
+
+_VISA_ADDRESS = re.compile(r"[A-Za-z]+\d*::[^\s]+::[A-Za-z]+|ASRL[^\s:]+::INSTR", re.ASCII)
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
+
+
+class BenchError(DriverError):
+    """A bench file cannot be used.
+
+    Attributes
+    ----------
+    path : Path
+        The file.
+    problems : tuple of str
+        One line each, ``field.in.dots: what is wrong with it``.
+    """
+
+    def __init__(self, path: Path, problems: tuple[str, ...]) -> None:
+        self.path = path
+        self.problems = problems
+        head = f"{path} cannot be used as a bench file"
+        super().__init__(
+            f"{head}: {problems[0]}" if len(problems) == 1 else "\n  ".join((f"{head}:", *problems))
+        )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (type(self), (self.path, self.problems))
+
+
+def _si(unit: str) -> Callable[[Any], float]:
+    def parse(value: Any) -> float:
+        return parse_quantity(value, unit)
+
+    return parse
+
+
+_Seconds = Annotated[float, BeforeValidator(_si("s"))]
+_Amperes = Annotated[float, BeforeValidator(_si("A"))]
+_Volts = Annotated[float, BeforeValidator(_si("V"))]
+_Kelvin = Annotated[float, BeforeValidator(_si("K"))]
+_Number = Annotated[float, BeforeValidator(_si("1"))]
+
+
+def _beside(value: Path | None, info: ValidationInfo) -> Path | None:
+    folder = (info.context or {}).get("folder", Path.cwd())
+    return None if value is None else Path(folder, value.expanduser()).absolute()
+
+
+def _path(value: Any) -> Any:
+    return Path(value) if isinstance(value, str) and value else value
+
+
+def _moment(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            raise ValueError("give Unix nanoseconds or a moment like 2026-01-01T00:00:00Z") from None
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ValueError("the moment needs a time zone, e.g. 2026-01-01T00:00:00Z")
+        since = value - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+        return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
+    return value
+
+
+def _address(value: str) -> str:
+    if not _VISA_ADDRESS.fullmatch(value):
+        raise ValueError(f"{value!r} is no VISA address; they look like TCPIP0::192.168.0.5::5025::SOCKET")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        validate_by_name=True,  # for Python; files are read by their keys alone
+        validate_by_alias=True,
+        validate_default=True,
+        allow_inf_nan=False,
+    )
+
+
+class Simulated(_Section):
+    """What stands behind an address of a simulated bench.
+
+    Attributes
+    ----------
+    model : str
+        What is simulated.
+    card : str
+        Name of a preset, or path of a device card relative to the bench file.
+    banks, rows, cols : int
+        Size of the chip, cells.
+    seed : int
+        Makes this very chip, and all its noise.
+    state : Path or None
+        Absolute path of the file the chip lives in between sessions; None: in memory only.
+    links : int
+        Connections the board accepts.
+    serial : str
+        Serial number in its identity.
+    temperature_k : float
+        Of the chip, kelvin (YAML ``temperature``).
+    rate : float
+        Speed of the board's clock: 0 virtual time only, 1 wall clock.
+    born_unix_ns : int
+        When the chip was made (YAML ``born``: Unix nanoseconds or a moment with time zone).
+    threads : int or None
+        Threads that compute its cells; None: all cores.
+    """
+
+    model: Literal["pcm-controller"]
+    card: str = Field(min_length=1)
+    banks: int = Field(default=1, ge=1, le=4096)
+    rows: int = Field(ge=1, le=65_536)
+    cols: int = Field(ge=1, le=65_536)
+    seed: int = Field(ge=0, lt=2**64)
+    state: Annotated[Path | None, BeforeValidator(_path), AfterValidator(_beside)] = None
+    links: int = Field(default=4, ge=1, le=64)
+    serial: str = Field(default="0001", pattern=r"^[A-Za-z0-9._-]{1,32}$")
+    temperature_k: _Kelvin = Field(default=300.0, ge=77.0, le=500.0, validation_alias="temperature")
+    rate: _Number = Field(default=0.0, ge=0.0, le=1e6)
+    born_unix_ns: Annotated[int, BeforeValidator(_moment)] = Field(
+        default=BORN_UNIX_NS, ge=0, lt=2**62, validation_alias="born"
+    )
+    threads: int | None = Field(default=None, ge=1, le=1024)
+
+    @model_validator(mode="after")
+    def _cells_fit_an_index(self) -> Simulated:
+        if self.banks * self.rows * self.cols > 2**32:
+            raise ValueError(
+                f"{self.banks} x {self.rows} x {self.cols} cells are more than indices go to, 2^32"
+            )
+        return self
+
+
+class Instrument(_Section):
+    """One instrument of the bench.
+
+    Attributes
+    ----------
+    driver : str
+        Which driver speaks to it.
+    address : str
+        VISA address.
+    backend : str
+        PyVISA backend: ``"@py"``, or ``"@pcm"`` for the simulated side of this very file.
+    timeout_s : float
+        How long an answer may take, seconds (YAML ``timeout``).
+    simulated : Simulated or None
+        What stands behind the address with ``"@pcm"`` and with ``labkit simulate``.
+    """
+
+    driver: Literal["pcm-controller"]
+    address: Annotated[str, AfterValidator(_address)]
+    backend: Literal["@py", "@pcm"] = "@py"
+    timeout_s: _Seconds = Field(default=60.0, gt=0.0, le=86_400.0, validation_alias="timeout")
+    simulated: Simulated | None = None
+
+    @model_validator(mode="after")
+    def _pcm_is_simulated(self) -> Instrument:
+        if self.backend == "@pcm" and self.simulated is None:
+            raise ValueError('backend "@pcm" opens the simulated side of this file: add a simulated section')
+        return self
+
+
+class Envelope(_Section):
+    """Limits the host keeps, whatever the board allows.
+
+    Attributes
+    ----------
+    current_max_a : float
+        Largest programming current, ampere (YAML ``current_max``).
+    voltage_max_v : float or None
+        Largest amplitude of voltage pulses, volt (YAML ``voltage_max``); None: the board's own limit.
+    width_max_s : float
+        Longest pulse, rise + top + fall, seconds (YAML ``width_max``).
+    read_voltage_max_v : float
+        Largest read voltage, volt (YAML ``read_voltage_max``).
+    pulses_per_cell_max : int
+        Wear budget: pulses a cell may get in all.
+    """
+
+    current_max_a: _Amperes = Field(default=460e-6, gt=0.0, validation_alias="current_max")
+    voltage_max_v: _Volts | None = Field(default=None, gt=0.0, validation_alias="voltage_max")
+    width_max_s: _Seconds = Field(default=1e-3, gt=0.0, validation_alias="width_max")
+    read_voltage_max_v: _Volts = Field(default=0.3, gt=0.0, validation_alias="read_voltage_max")
+    pulses_per_cell_max: int = Field(default=100_000, ge=1, lt=2**32)
+
+
+class BenchFile(_Section):
+    """A bench file; made by :func:`load_bench`.
+
+    Attributes
+    ----------
+    version : int
+        Version of the format, 1.
+    name : str
+        What people call the bench.
+    instruments : dict of str to Instrument
+        By the name the file gives them.
+    envelope : Envelope
+        The host's limits.
+    """
+
+    version: Literal[1]
+    name: str = Field(min_length=1, max_length=200)
+    instruments: dict[str, Instrument] = Field(min_length=1)
+    envelope: Envelope = Envelope()
+    _path: Path = PrivateAttr(default=Path())
+    _text: str = PrivateAttr(default="")
+
+    @property
+    def path(self) -> Path:
+        """Absolute path of the file."""
+        return self._path
+
+    @property
+    def text(self) -> str:
+        """The file as it was read."""
+        return self._text
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the file as it was read, hexadecimal."""
+        return hashlib.sha256(self._text.encode()).hexdigest()
+
+    @model_validator(mode="after")
+    def _nothing_is_shared(self) -> BenchFile:
+        addresses: dict[str, str] = {}
+        states: dict[Path, str] = {}
+        for name, instrument in self.instruments.items():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name for an instrument: letters, digits, '_' and '-'")
+            if (other := addresses.setdefault(instrument.address.upper(), name)) != name:
+                raise ValueError(f"{other} and {name} have the same address {instrument.address}")
+            state = instrument.simulated.state if instrument.simulated else None
+            if state is not None and (other := states.setdefault(state, name)) != name:
+                raise ValueError(f"{other} and {name} have the same state file {state}")
+        return self
+
+
+def load_bench(path: str | Path) -> BenchFile:
+    """Read a bench file.
+
+    Parameters
+    ----------
+    path : path
+        YAML, UTF-8. Paths in it are relative to its folder.
+
+    Raises
+    ------
+    BenchError
+        The file cannot be read or used; ``problems`` lists all that is wrong with it.
+    """
+    path = Path(path).expanduser().absolute()
+    try:
+        text = path.read_bytes().decode()
+    except OSError as error:
+        raise BenchError(path, (error.strerror or str(error),)) from error
+    except UnicodeDecodeError as error:
+        raise BenchError(path, (f"it is no text in UTF-8 (byte {error.start})",)) from error
+    data = _parse(path, text)
+    if not isinstance(data, dict):
+        raise BenchError(path, ("it holds no keys; the least is version, name and instruments",))
+    try:
+        bench = BenchFile.model_validate(data, context={"folder": path.parent}, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise BenchError(path, tuple(_problem(found) for found in error.errors())) from error
+    bench._path = path
+    bench._text = text
+    return bench
+
+
+def _parse(path: Path, text: str) -> Any:
+    import yaml
+
+    twice: list[str] = []
+
+    class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+            seen: dict[str, int] = {}
+            for key, _ in node.value:
+                line = key.start_mark.line + 1
+                if key.value in seen:
+                    twice.append(
+                        f"line {line}: {key.value!r} is given twice, first in line {seen[key.value]}"
+                    )
+                elif isinstance(key, yaml.ScalarNode):
+                    seen[key.value] = line
+            found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
+            return found
+
+    try:
+        data = yaml.load(text, Loader=Loader)  # noqa: S506 - the class above is a safe loader
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise BenchError(path, (f"{where}{error.problem or error.context or 'not YAML'}",)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BenchError(path, (f"it is not YAML: {str(error).splitlines()[0]}",)) from error
+    if twice:
+        raise BenchError(path, tuple(twice))
+    return data
+
+
+def _problem(found: ErrorDetails) -> str:
+    """One line for one thing pydantic found."""
+    where = ".".join(str(part) for part in found["loc"] if part != "[key]") or "file"
+    kind, context = found["type"], found.get("ctx", {})
+    if kind == "extra_forbidden":
+        what = "there is no such key"
+    elif kind == "missing":
+        what = "is missing"
+    elif kind == "value_error":
+        what = str(context["error"])
+    elif kind == "string_type":
+        what = f"should be text; put quotes around {found['input']!r}"
+    elif kind == "literal_error":
+        what = f"is {found['input']!r}; possible is {context['expected']}"
+    else:
+        message = found["msg"]
+        what = f"is {found['input']!r}: {message[:1].lower()}{message[1:]}"
+    return f"{where}: {what}"

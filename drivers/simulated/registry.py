@@ -1,0 +1,219 @@
+"""The simulated bench of a bench file: one object per file and process, whoever opens it and however often.
+
+Two programs' worth of links (the in-process VISA library, the socket server, tests) that name the same file reach
+the same boards. A bench lives as long as somebody holds it; then its chips are saved and let go.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from drivers.simulated.resource_lock import ResourceLock
+
+if TYPE_CHECKING:
+    from drivers.bench import BenchFile, Instrument
+    from drivers.simulated.controller import SimulatedController
+    from drivers.simulated.scpi import Connection
+
+__all__ = ["SimulatedBench", "SimulatedInstrument", "build_controller", "open_bench"]
+
+MODELS: dict[str, Callable[[Any, Path], SimulatedController]] = {}
+"""Makers of simulated instruments by the ``model`` of a bench file."""
+
+_open: dict[Path, SimulatedBench] = {}
+_guard = threading.Lock()
+
+
+@dataclass
+class SimulatedInstrument:
+    """One simulated instrument of a bench; its board is built when it is first reached."""
+
+    name: str
+    address: str
+    timeout_s: float
+    _build: Callable[[], SimulatedController]
+    lock: ResourceLock = field(default_factory=ResourceLock)
+    _board: SimulatedController | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def board(self) -> SimulatedController:
+        """The board, built now if nobody has reached it yet."""
+        with self._making:
+            if self._board is None:
+                self._board = self._build()
+            return self._board
+
+    def connect(self) -> Connection:
+        """Open a link to the board."""
+        return self.board.connect()
+
+    def save(self) -> None:
+        """Write the board's state where it has any."""
+        if self._board is not None:
+            self._board.save()
+
+    def close(self) -> None:
+        """Save the board and let go of it."""
+        with self._making:
+            board, self._board = self._board, None
+        if board is not None:
+            board.close()
+
+
+class SimulatedBench:
+    """The simulated instruments of one bench file.
+
+    Made by :func:`open_bench`; a context manager that gives the bench back.
+
+    Attributes
+    ----------
+    path : Path
+        Absolute path of the file.
+    instruments : dict of str to SimulatedInstrument
+        By VISA address, upper case.
+    """
+
+    def __init__(self, path: Path, bench: BenchFile) -> None:
+        self.path = path
+        self.holders = 0
+        self.instruments: dict[str, SimulatedInstrument] = {}
+        for name, instrument in bench.instruments.items():
+            if instrument.simulated is not None:
+                maker = MODELS[instrument.simulated.model]
+                self.instruments[instrument.address.upper()] = SimulatedInstrument(
+                    name, instrument.address, instrument.timeout_s, _maker(maker, instrument, path)
+                )
+
+    def find(self, address: str) -> SimulatedInstrument | None:
+        """Return the instrument behind a VISA address, None where there is none."""
+        return self.instruments.get(address.upper())
+
+    def named(self, name: str) -> SimulatedInstrument:
+        """Return the instrument of that name in the bench file; KeyError where none is simulated."""
+        for instrument in self.instruments.values():
+            if instrument.name == name:
+                return instrument
+        raise KeyError(f"{self.path} simulates no instrument named {name!r}")
+
+    def save(self) -> None:
+        """Write the state of every board."""
+        for instrument in self.instruments.values():
+            instrument.save()
+
+    def release(self) -> None:
+        """Give the bench back; the last holder's release saves and closes every board."""
+        with _guard:
+            self.holders -= 1
+            if self.holders > 0:
+                return
+            if _open.get(self.path) is self:
+                del _open[self.path]
+            self._close()
+
+    def _close(self) -> None:
+        for instrument in self.instruments.values():
+            instrument.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.release()
+
+
+def _maker(
+    maker: Callable[[Any, Path], SimulatedController], instrument: Instrument, path: Path
+) -> Callable[[], SimulatedController]:
+    return lambda: maker(instrument.simulated, path)
+
+
+def _load(path: Path) -> BenchFile:
+    from drivers.bench import load_bench  # pydantic and yaml only where a file is opened
+
+    return load_bench(path)
+
+
+def open_bench(path: str | Path) -> SimulatedBench:
+    """Open the simulated bench of a bench file, or join whoever has it open; give it back with ``release()``.
+
+    Raises
+    ------
+    Whatever ``drivers.bench.load_bench`` raises for a file that cannot be read.
+    """
+    absolute = Path(path).expanduser().resolve()
+    with _guard:
+        bench = _open.get(absolute)
+        if bench is None:
+            bench = _open[absolute] = SimulatedBench(absolute, _load(absolute))
+        bench.holders += 1
+        return bench
+
+
+def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
+    """Build the board a ``simulated`` section describes, its chip from the state file where one is named.
+
+    Parameters
+    ----------
+    simulated
+        The section, as ``drivers.bench`` models it.
+    bench_path : Path
+        Paths of cards are relative to its folder.
+    """
+    from calibration.card import DeviceCard
+    from drivers.simulated import state_file
+    from drivers.simulated.chip import SimulatedChip
+    from drivers.simulated.controller import SimulatedController as Board
+
+    beside = bench_path.parent / str(simulated.card)
+    card = DeviceCard.load(beside if beside.is_file() else simulated.card)
+
+    def make(seed: int) -> SimulatedChip:
+        return SimulatedChip.create(
+            card,
+            banks=simulated.banks,
+            rows=simulated.rows,
+            cols=simulated.cols,
+            seed=seed,
+            threads=simulated.threads,
+        )
+
+    state: Any
+    if simulated.state is None:
+        state = state_file.in_memory(make(simulated.seed))
+    else:
+        fingerprint = {
+            "card": str(simulated.card),
+            "banks": simulated.banks,
+            "rows": simulated.rows,
+            "cols": simulated.cols,
+            "seed": simulated.seed,
+        }
+        state = state_file.open_chip(simulated.state, lambda: make(simulated.seed), fingerprint)
+    return Board(
+        state,
+        serial=str(simulated.serial),
+        temperature_k=simulated.temperature_k,
+        rate=simulated.rate,
+        born_unix_ns=simulated.born_unix_ns,
+        make_chip=make,
+        links=simulated.links,
+    )
+
+
+MODELS["pcm-controller"] = build_controller
+
+
+@atexit.register
+def _close_all() -> None:
+    """Save what a program left open at its end."""
+    with _guard:
+        benches = list(_open.values())
+        _open.clear()
+    for bench in benches:
+        bench._close()

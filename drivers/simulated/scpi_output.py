@@ -1,0 +1,96 @@
+"""What an instrument has to send: replies as lists of buffers, never joined until somebody reads them."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+__all__ = ["Output", "Reply"]
+
+Piece = bytes | memoryview
+
+
+@dataclass(slots=True)
+class Reply:
+    """One reply line: its pieces, and the wall time (``time.monotonic``) before which it is held back."""
+
+    pieces: list[Piece]
+    not_before: float = 0.0
+    has_block: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the reply."""
+        return sum(len(piece) for piece in self.pieces)
+
+    def cut(self, size: int) -> None:
+        """Drop everything behind the first `size` bytes."""
+        kept: list[Piece] = []
+        for piece in self.pieces:
+            if size <= 0:
+                break
+            kept.append(piece[:size])
+            size -= len(piece)
+        self.pieces = kept
+
+
+class Output:
+    """Replies that wait to be read, oldest first."""
+
+    def __init__(self) -> None:
+        self._replies: deque[deque[memoryview]] = deque()
+        self._times: deque[float] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._replies)
+
+    def put(self, reply: Reply) -> None:
+        """Append a reply; it never overtakes one before it."""
+        pieces = deque(memoryview(piece) for piece in reply.pieces if len(piece))
+        if pieces:
+            self._replies.append(pieces)
+            self._times.append(reply.not_before)
+
+    def unread(self, data: bytes) -> None:
+        """Put bytes back in front of everything."""
+        if not data:
+            return
+        if self._replies:
+            self._replies[0].appendleft(memoryview(data))
+        else:
+            self._replies.append(deque((memoryview(data),)))
+            self._times.append(0.0)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._replies.clear()
+        self._times.clear()
+
+    def wait_s(self) -> float | None:
+        """Wall seconds until the first reply may go, None where there is none."""
+        if not self._times:
+            return None
+        return max(0.0, self._times[0] - time.monotonic()) if self._times[0] else 0.0
+
+    @property
+    def ready(self) -> bool:
+        """Whether bytes can be taken now."""
+        return self.wait_s() == 0.0
+
+    def peek(self) -> memoryview:
+        """Return the first piece of the first reply."""
+        return self._replies[0][0]
+
+    def skip(self, count: int) -> bool:
+        """Drop `count` bytes of the first piece; True where that ended a reply."""
+        pieces = self._replies[0]
+        if count < len(pieces[0]):
+            pieces[0] = pieces[0][count:]
+            return False
+        pieces.popleft()
+        if pieces:
+            return False
+        self._replies.popleft()
+        self._times.popleft()
+        return True
