@@ -6,6 +6,7 @@ same formula.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
@@ -50,7 +51,7 @@ class Accumulation(Law):
     lowest_s, highest_s : float
         Clip of the published form, S.
     step_spread : float
-        Relative device-to-device standard deviation of the mean step, contained in the total spread.
+        Relative device-to-device standard deviation of the mean step at G = 0, contained in the total spread.
     """
 
     form: ClassVar[str] = "linear-with-memory"
@@ -109,33 +110,37 @@ class Accumulation(Law):
         wanted = _pulse_numbers(pulses)
         return self._trajectory_s(_last(wanted))[wanted]
 
-    def device_variance_cut_s2(self, pulses: ArrayLike) -> Floats:
-        """Return the variance to take from the cycle-to-cycle variance of a pulse, because devices differ.
+    def cycle_factor(self, pulses: ArrayLike) -> Floats:
+        """Return which part of `spread_step_s` is drawn anew at each pulse, because devices differ.
 
-        A device whose mean step is larger by `step_spread` runs ahead of the mean trajectory by
-        ``D_p = (1 + m1) D_(p-1) + step_spread mu_p``. The published spread contains that, so the part drawn
-        anew at pulse p is ``spread_step^2 - cut_p`` with ``cut_p = D_p^2 - (1 + m1)^2 D_(p-1)^2``
-        (device-physics §3.3: inside the total, not on top).
+        The part of the mean step that does not depend on G, ``c1 + A1 P_mem``, differs by `step_spread` from
+        device to device (and with it the asymptote). A device one standard deviation up is ahead of the mean
+        trajectory by ``D_p = (1 + m1) D_(p-1) + step_spread (c1 + A1 P_mem)``; the law is linear, so the
+        population keeps its mean. The published spread contains D, so on the mean trajectory the variance
+        drawn anew at pulse p is ``spread_step^2 - D_p^2 + (1 + m1)^2 D_(p-1)^2`` (device-physics §3.3: inside
+        the total, not on top).
 
         Parameters
         ----------
         pulses : array_like of int
-            Pulse numbers since the RESET, 1 is the first pulse; 0 gives 0.
+            Pulse numbers since the RESET, 1 is the first pulse; 0 gives 1.
 
         Returns
         -------
         ndarray of float64, shape of `pulses`
-            S^2.
+            0 to 1.
         """
         wanted = _pulse_numbers(pulses)
         trajectory = self._trajectory_s(_last(wanted))
-        cuts = np.zeros(len(trajectory))
+        factor = np.ones(len(trajectory))
         ahead = 0.0
         for p in range(1, len(trajectory)):
             kept = (1.0 + self.slope) * ahead
-            ahead = kept + self.step_spread * float(self.mean_step_s(trajectory[p - 1], p))
-            cuts[p] = ahead * ahead - kept * kept
-        return floats(cuts[wanted])
+            ahead = kept + self.step_spread * float(self.mean_step_s(0.0, p))
+            total = float(self.spread_step_s(trajectory[p - 1], p)) ** 2
+            drawn = max(total - ahead * ahead + kept * kept, 0.0)
+            factor[p] = math.sqrt(drawn / total) if total > 0.0 else 0.0
+        return floats(factor[wanted])
 
     def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102 - said by the base class
         if self.lowest_s >= self.highest_s:

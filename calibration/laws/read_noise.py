@@ -149,6 +149,39 @@ class ReadNoise(Law, ABC):
         series = 1.0 + u * (-1.0 / 3.0 + u * (1.0 / 12.0 - u / 60.0))
         return floats(np.where(small, series, 2.0 * (safe + np.expm1(-safe)) / (safe * safe)))
 
+    def averaging_factor(self, aperture_s: float, spacing_s: float, samples: int) -> Floats:
+        """Return how much of each state's variance is left in the mean of some conversions.
+
+        The mean of n boxcars of one width, `spacing_s` from start to start: the n variances and the
+        covariances of all pairs, ``exp(-m spacing/tau) [2 sinh(a/2) / a]^2`` for boxcars m apart, a =
+        aperture/tau (the autocovariance of device-physics §2.5, integrated over both windows).
+
+        Parameters
+        ----------
+        aperture_s, spacing_s : float
+            Width of one conversion, and from one to the next (at least the width), s.
+        samples : int
+            Conversions averaged.
+
+        Returns
+        -------
+        ndarray of float64, shape (states,)
+            1 for states much slower than the whole reading.
+        """
+        tau = self.time_constants_s()
+        a, step, n = aperture_s / tau, spacing_s / tau, samples
+        alone = self.boxcar_factor(a)
+        # sinh and decay together, since each alone leaves the range of a float for the fastest states
+        neighbours = np.exp(a - step) * (-np.expm1(-a) / a) ** 2
+        slow = n * step < _SERIES_BELOW
+        lost = np.where(slow, 1.0, -np.expm1(-step))
+        pairs = np.where(
+            slow,
+            0.5 * n * (n - 1) * (1.0 - (n - 2) * step / 3.0),
+            (n * lost + np.expm1(-n * step)) / lost**2,
+        )
+        return floats((alone + 2.0 / n * pairs * neighbours) / n)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102 - said by the base class
         if self.tau_min_s >= self.tau_max_s:
             yield "tau_min_s", f"{self.tau_min_s!r} s is not below tau_max_s {self.tau_max_s!r} s"

@@ -93,9 +93,8 @@ class ProgramOperation(Operation):
         self._flags = np.empty(self.total, np.uint8)
         starts = np.empty(self.total + 1, np.int64)
         before = np.empty(self.total + 1, np.int64)
-        self._groups, self._to_pulse = group_entries(
-            codes, cells, mask, parallel, self._flags, starts, before
-        )
+        groups: tuple[int, int] = group_entries(codes, cells, mask, parallel, self._flags, starts, before)
+        self._groups, self._to_pulse = groups
         starts[self._groups], before[self._groups] = self.total, self._to_pulse
         self._starts = starts[: self._groups + 1].copy()
         self._pulsed_before = before[: self._groups + 1].copy()

@@ -1,4 +1,4 @@
-"""Hot loops over the entries of a batch: how they fall into groups of parallel drives, and what each one gets."""
+"""Hot loops over the entries of a batch: how they fall into groups of drives, and what each gets."""
 
 from __future__ import annotations
 

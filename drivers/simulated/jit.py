@@ -12,15 +12,23 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numba
 
 __all__ = ["inline", "kernel", "subroutine"]
 
-_SOURCES = ("jit.py", "random_numbers.py", "pulse_kernel.py", "read_kernel.py", "layout.py")
+_SOURCES = (
+    "jit.py",
+    "random_numbers.py",
+    "pulse_kernel.py",
+    "read_kernel.py",
+    "device_kernel.py",
+    "layout.py",
+)
 
-Function = TypeVar("Function", bound=Callable[..., Any])
+Function = Callable[..., Any]
+"""Kernels have no types: numba infers them, and mypy has no names for theirs."""
 
 
 def _cache_folder() -> str:
@@ -61,10 +69,11 @@ def subroutine(function: Function) -> Function:
 
 def kernel(function: Function) -> Function:
     """Compile a kernel: strict floating point, no GIL, cached on disk where a folder can be written."""
-    before = numba.config.CACHE_DIR
-    numba.config.CACHE_DIR = _CACHE or before
+    config: Any = numba.config
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _CACHE or before
     try:
         compiled = numba.njit(fastmath=False, nogil=True, cache=bool(_CACHE), error_model="numpy")(function)
     finally:
-        numba.config.CACHE_DIR = before
+        config.CACHE_DIR = before
     return cast(Function, compiled)

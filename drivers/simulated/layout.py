@@ -1,7 +1,8 @@
 """Where a cell lives in memory: blocks of 256 cells, one row per quantity.
 
-``cell >> 8`` is the block and ``cell & 255`` the lane. A row of a block is contiguous, so that straight-line loops over
-lanes vectorise, and everything about 256 neighbours lies together (libraries-and-speed §3.5).
+``cell >> 8`` is the block and ``cell & 255`` the lane. A row of a block is contiguous, so that
+straight-line loops over lanes vectorise, and everything about 256 neighbours lies together
+(libraries-and-speed §3.5).
 """
 
 from __future__ import annotations
@@ -81,15 +82,14 @@ class CellArrays:
     @classmethod
     def empty(cls, cells: int, noise_states: int) -> CellArrays:
         """Arrays for so many cells, all zero."""
-        blocks = blocks_for(cells)
-        return cls(
-            state=np.zeros((blocks, STATE_ROWS, LANES), np.float32),
-            device=np.zeros((blocks, DEVICE_ROWS, LANES), np.float32),
-            noise=np.zeros((blocks, noise_states, LANES), np.float32),
-            time=np.zeros((blocks, 2, LANES), np.int64),
-            count=np.zeros((blocks, 3, LANES), np.uint32),
-            mark=np.zeros((blocks, 3, LANES), np.uint8),
-        )
+        return cls(**{name: np.zeros(shape, dtype) for name, shape, dtype in _plan(cells, noise_states)})
+
+    def check(self, cells: int, noise_states: int) -> None:
+        """Raise ValueError where an array is not that of so many cells."""
+        for name, shape, dtype in _plan(cells, noise_states):
+            array = getattr(self, name)
+            if array.shape != shape or array.dtype != dtype:
+                raise ValueError(f"{name} is {array.dtype} {array.shape}, not {dtype.__name__} {shape}")
 
     def items(self) -> dict[str, NDArray[np.generic]]:
         """Arrays by name, for the state file."""
@@ -99,3 +99,15 @@ class CellArrays:
     def nbytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.nbytes for array in self.items().values())
+
+
+def _plan(cells: int, noise_states: int) -> list[tuple[str, tuple[int, int, int], type[np.generic]]]:
+    rows: dict[str, tuple[int, type[np.generic]]] = {
+        "state": (STATE_ROWS, np.float32),
+        "device": (DEVICE_ROWS, np.float32),
+        "noise": (noise_states, np.float32),
+        "time": (2, np.int64),
+        "count": (3, np.uint32),
+        "mark": (3, np.uint8),
+    }
+    return [(name, (blocks_for(cells), number, LANES), dtype) for name, (number, dtype) in rows.items()]

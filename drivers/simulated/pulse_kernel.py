@@ -1,45 +1,54 @@
 """The pulse: what one programming pulse does to a cell, for whole lists of cells.
 
-Order of events (device-physics §1.3, §3): below the dead zone or the minimum width nothing happens; between it
-and the device's melting current a SET step (accumulation law, scaled by the saturation at this current); above it a melt,
-which erases the history. A pulse that acted restarts the drift clock and draws drift exponent and slow noise.
+Order of events (device-physics §1.3, §3): below the dead zone or the minimum width nothing happens; between
+it and the device's melting current a SET step (accumulation law, scaled by the saturation at this current);
+above it a melt, which erases the history. A pulse that acted restarts the drift clock and draws drift
+exponent and slow noise.
 """
 
-# ruff: noqa: N803
 from __future__ import annotations
-
-import math
 
 import numpy as np
 from numpy import float32, int32, uint32
 
 from calibration.laws import accumulation
 from drivers.simulated import layout
-from drivers.simulated.jit import inline, kernel
+from drivers.simulated.jit import inline, kernel, subroutine
 from drivers.simulated.random_numbers import LANES, Kind, broken_line, exp2, log2, normals
 
-__all__ = ["is_whole_block", "pulse_range"]
+__all__ = ["BUFFER_SIZE", "DRIFT_AT", "Z_AT", "begin_event", "copy_lanes", "is_whole_block", "pulse_range"]
 
 _mean_step = inline(accumulation.mean_step)
 _spread_step = inline(accumulation.spread_step)
 
-_CONDUCTANCE, _DIVISOR, _EXPONENT = layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT
-_STRENGTH, _LOW_SUM, _HIGH_SUM = layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
-_FULL, _MELT, _AMORPHOUS, _STEP, _DRIFT = layout.FULL, layout.MELT, layout.AMORPHOUS, layout.STEP, layout.DRIFT
 _PULSED, _SEEN = layout.PULSED, layout.SEEN
 _PULSES, _MEMORY = layout.PULSES, layout.MEMORY
 _LOW, _HIGH, _STUCK, _FRESH = layout.LOW, layout.HIGH, layout.STUCK, layout.FRESH
 
-# Rows of the local float32 buffer: state, device, then
-_D = layout.STATE_ROWS
-_AMPLITUDE = _D + layout.DEVICE_ROWS
-_Z0, _Z1, _Z2, _Z3 = _AMPLITUDE + 1, _AMPLITUDE + 2, _AMPLITUDE + 3, _AMPLITUDE + 4
-_U, _V, _HISTORY, _CUT = _AMPLITUDE + 5, _AMPLITUDE + 6, _AMPLITUDE + 7, _AMPLITUDE + 8
-_ROWS = _AMPLITUDE + 9
+# Offsets of the rows of the local float32 buffer: state, device, then amplitude, four normals and scratch
+_CONDUCTANCE, _DIVISOR, _EXPONENT, _STRENGTH, _LOW_SUM, _HIGH_SUM = (
+    row * LANES
+    for row in (
+        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
+    )
+)  # fmt: skip
+_D = layout.STATE_ROWS * LANES
+_FULL, _MELT, _AMORPHOUS = (_D + row * LANES for row in (layout.FULL, layout.MELT, layout.AMORPHOUS))
+_STEP, _DRIFT = _D + layout.STEP * LANES, _D + layout.DRIFT * LANES
+_AMPLITUDE = _D + layout.DEVICE_ROWS * LANES
+_Z0, _Z1, _Z2, _Z3, _U, _V, _HISTORY, _CYCLE, _SIZE = (_AMPLITUDE + n * LANES for n in range(1, 10))
+BUFFER_SIZE, DRIFT_AT, Z_AT = _SIZE, _DRIFT, _Z0
 
 _PULSE_KIND = int(Kind.PULSE)
 _ZERO, _ONE, _HALF = float32(0.0), float32(1.0), float32(0.5)
 _TINY = float32(1e-30)
+
+
+@subroutine
+def copy_lanes(source, target, n):  # type: ignore[no-untyped-def]
+    """Copy the first n lanes of a row; a slice assignment would not vectorise."""
+    for i in range(n):
+        target[i] = source[i]
 
 
 @inline
@@ -57,84 +66,85 @@ def is_whole_block(cells, position, hi):  # type: ignore[no-untyped-def]
 @inline
 def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-untyped-def]
     """One pulse on all lanes; a lane with ``acts`` 0 keeps its conductance and history."""
-    longest = int32(m.memory_table.shape[0] - 1)
     for i in range(LANES):
-        pulses = min(memory[i] + int32(1), longest)
-        buffer[_HISTORY, i] = m.memory_table[pulses]
-        buffer[_CUT, i] = m.device_cut_s2[pulses]
+        buffer[_HISTORY + i] = exp2(m.log2_memory * float32(memory[i] + int32(1)))
+    broken_line(m.cycle_curve, buffer, _HISTORY, _CYCLE)
     for i in range(LANES):
-        melt = buffer[_D + _MELT, i]
-        x = (buffer[_AMPLITUDE, i] - melt) / (buffer[_D + _AMORPHOUS, i] - melt)
-        buffer[_U, i] = min(max(x, _ZERO), _ONE)
+        melt = buffer[_MELT + i]
+        x = (buffer[_AMPLITUDE + i] - melt) / (buffer[_AMORPHOUS + i] - melt)
+        buffer[_U + i] = min(max(x, _ZERO), _ONE)
     broken_line(m.melt_curve, buffer, _U, _V)
     for i in range(LANES):
-        full = buffer[_D + _FULL, i]
-        reset = m.reset_median_s * exp2(m.reset_log2_spread * buffer[_Z2, i])
-        molten = max(full * buffer[_V, i] * exp2(m.cycle_log2_spread * buffer[_Z0, i]), reset)
-        buffer[_V, i] = molten + crystallised * (full - molten)
+        full = buffer[_FULL + i]
+        reset = m.reset_median_s * exp2(m.reset_log2_spread * buffer[_Z2 + i])
+        molten = max(full * buffer[_V + i] * exp2(m.cycle_log2_spread * buffer[_Z0 + i]), reset)
+        buffer[_V + i] = molten + crystallised * (full - molten)
     for i in range(LANES):
-        current = buffer[_AMPLITUDE, i]
-        g = buffer[_CONDUCTANCE, i]
-        full = buffer[_D + _FULL, i]
-        history = buffer[_HISTORY, i]
-        saturation = min(max(m.saturation_slope_s_per_a * (current - m.saturation_offset_a), _ZERO), full)
-        scale = min(saturation / m.saturation_reference_s, _ONE)
+        g = buffer[_CONDUCTANCE + i]
+        full = buffer[_FULL + i]
+        history = buffer[_HISTORY + i]
+        current = buffer[_AMPLITUDE + i]
+        line = max(m.saturation_slope_s_per_a * (current - m.saturation_offset_a), _ZERO)
+        scale = min(line / m.saturation_reference_s, _ONE)
+        saturation = min(line * buffer[_STEP + i], full)
         mean = _mean_step(g, _ZERO, -set_rate, set_rate * saturation, _ZERO)
         shrinks = (current > m.reference_low_a) & (current < m.reference_high_a)
         mean = mean if shrinks else max(mean, _ZERO)
-        mean = (mean + m.boost_s * history * scale) * buffer[_D + _STEP, i]
-        spread = _spread_step(g, history, m.spread_slope, m.spread_offset_s, m.spread_boost_s) * scale
-        spread = float32(math.sqrt(max(spread * spread - buffer[_CUT, i] * (scale * scale), _ZERO)))
-        buffer[_U, i] = min(max(g + mean + spread * buffer[_Z0, i], m.floor_s), full)
+        mean = mean + m.boost_s * history * (scale * buffer[_STEP + i])
+        spread = _spread_step(g, history, m.spread_slope, m.spread_offset_s, m.spread_boost_s)
+        spread = spread * (scale * buffer[_CYCLE + i])
+        ceiling = max(min(m.ceiling_over_saturation * line, full), g)
+        buffer[_U + i] = min(max(g + mean + spread * buffer[_Z0 + i], m.floor_s), ceiling)
     for i in range(LANES):
-        melts = buffer[_AMPLITUDE, i] >= buffer[_D + _MELT, i]
+        melts = buffer[_AMPLITUDE + i] >= buffer[_MELT + i]
         does = acts[i] != int32(0)
-        after = buffer[_V, i] if melts else buffer[_U, i]
-        buffer[_CONDUCTANCE, i] = after if does else buffer[_CONDUCTANCE, i]
-        counted = int32(0) if melts else min(memory[i] + int32(1), longest)
+        after = buffer[_V + i] if melts else buffer[_U + i]
+        buffer[_CONDUCTANCE + i] = after if does else buffer[_CONDUCTANCE + i]
+        counted = int32(0) if melts else memory[i] + int32(1)
         memory[i] = counted if does else memory[i]
 
 
 @inline
-def _restart(buffer, acts, m):  # type: ignore[no-untyped-def]
+def begin_event(buffer, acts, m):  # type: ignore[no-untyped-def]
     """Draw drift exponent and slow noise of the new programming event on the lanes that changed."""
     slow_weight = _ZERO if m.noise_from_zero else m.high_weight[m.first_slow]
     for i in range(LANES):
-        buffer[_U, i] = log2(max(buffer[_CONDUCTANCE, i], _TINY))
+        buffer[_U + i] = log2(max(buffer[_CONDUCTANCE + i], _TINY))
     broken_line(m.drift_mean_curve, buffer, _U, _V)
     broken_line(m.drift_spread_curve, buffer, _U, _HISTORY)
-    broken_line(m.log2_strength_curve, buffer, _U, _CUT)
+    broken_line(m.log2_strength_curve, buffer, _U, _CYCLE)
     for i in range(LANES):
         does = acts[i] != int32(0)
-        draw = m.device_part * buffer[_D + _DRIFT, i] + m.event_part * buffer[_Z1, i]
-        exponent = abs(buffer[_V, i] + buffer[_HISTORY, i] * draw)
-        strength = exp2(buffer[_CUT, i])
-        slow = slow_weight * buffer[_Z3, i]
+        draw = m.device_part * buffer[_DRIFT + i] + m.event_part * buffer[_Z1 + i]
+        exponent = abs(buffer[_V + i] + buffer[_HISTORY + i] * draw)
+        strength = exp2(buffer[_CYCLE + i])
+        slow = slow_weight * buffer[_Z3 + i]
         divisor = max(_ONE + strength * slow, _HALF)
-        divisor = divisor if buffer[_CONDUCTANCE, i] >= m.correction_from_s else _ONE
-        buffer[_EXPONENT, i] = exponent if does else buffer[_EXPONENT, i]
-        buffer[_STRENGTH, i] = strength if does else buffer[_STRENGTH, i]
-        buffer[_DIVISOR, i] = divisor if does else buffer[_DIVISOR, i]
-        buffer[_HIGH_SUM, i] = slow if does else buffer[_HIGH_SUM, i]
-        buffer[_LOW_SUM, i] = _ZERO if does else buffer[_LOW_SUM, i]
+        divisor = divisor if buffer[_CONDUCTANCE + i] >= m.correction_from_s else _ONE
+        buffer[_EXPONENT + i] = exponent if does else buffer[_EXPONENT + i]
+        buffer[_STRENGTH + i] = strength if does else buffer[_STRENGTH + i]
+        buffer[_DIVISOR + i] = divisor if does else buffer[_DIVISOR + i]
+        buffer[_HIGH_SUM + i] = slow if does else buffer[_HIGH_SUM + i]
+        buffer[_LOW_SUM + i] = _ZERO if does else buffer[_LOW_SUM + i]
 
 
 @kernel
 def pulse_range(  # type: ignore[no-untyped-def]
-    lo, hi, cells, amplitude, end_ns, state, device, noise, time, count, mark, m, key, set_rate, crystallised, wide, times
-):
+    lo, hi, cells, amplitude, end_ns, state, device, noise, time, count, mark, m, key, set_rate, crystallised,
+    wide, times,
+):  # fmt: skip
     """Give ``times`` pulses to the cells of entries lo .. hi-1 whose amplitude is positive.
 
     Bits depend on (key, cell, pulse number of the cell) alone. Entries must not repeat a cell.
     """
-    buffer = np.empty((_ROWS, LANES), np.float32)
-    words = np.empty((4, LANES), np.uint32)
+    buffer = np.empty(_SIZE, np.float32)
+    words = np.empty(4 * LANES, np.uint32)
     lane = np.zeros(LANES, np.uint32)
     event = np.zeros(LANES, np.uint32)
     memory = np.zeros(LANES, np.int32)
     acts = np.zeros(LANES, np.int32)
     end = np.zeros(LANES, np.int64)
-    buffer[:, :] = _ONE
+    buffer[:] = _ONE
     low = np.uint8(0) if m.noise_from_zero else np.uint8(_FRESH)
     high = np.uint8(noise.shape[1]) if m.noise_from_zero else np.uint8(m.first_slow)
     position = lo
@@ -149,14 +159,15 @@ def pulse_range(  # type: ignore[no-untyped-def]
         n = 0
         if whole:
             n = LANES
-            lane[:] = cells[position : position + LANES]
-            end[:] = end_ns[position : position + LANES]
-            buffer[_AMPLITUDE, :] = amplitude[position : position + LANES]
+            copy_lanes(cells[position:], lane, LANES)
+            copy_lanes(end_ns[position:], end, LANES)
+            copy_lanes(amplitude[position:], buffer[_AMPLITUDE:], LANES)
             position += LANES
-            buffer[:_D, :] = state[block]
-            buffer[_D:_AMPLITUDE, :] = device[block]
-            for i in range(LANES):
-                event[i] = count[block, _PULSES, i]
+            for r in range(layout.STATE_ROWS):
+                copy_lanes(state[block, r], buffer[r * LANES :], LANES)
+            for r in range(layout.DEVICE_ROWS):
+                copy_lanes(device[block, r], buffer[_D + r * LANES :], LANES)
+            copy_lanes(count[block, _PULSES], event, LANES)
             for i in range(LANES):
                 memory[i] = int32(min(count[block, _MEMORY, i], uint32(1000)))
             for i in range(LANES):
@@ -165,31 +176,31 @@ def pulse_range(  # type: ignore[no-untyped-def]
             while position < hi and n < LANES:
                 if amplitude[position] > _ZERO:
                     lane[n] = cells[position]
-                    buffer[_AMPLITUDE, n] = amplitude[position]
+                    buffer[_AMPLITUDE + n] = amplitude[position]
                     end[n] = end_ns[position]
                     n += 1
                 position += 1
             for i in range(n):
                 b, j = int(lane[i]) >> 8, int(lane[i]) & 255
-                for r in range(_D):
-                    buffer[r, i] = state[b, r, j]
-                for r in range(_AMPLITUDE - _D):
-                    buffer[_D + r, i] = device[b, r, j]
+                for r in range(layout.STATE_ROWS):
+                    buffer[r * LANES + i] = state[b, r, j]
+                for r in range(layout.DEVICE_ROWS):
+                    buffer[_D + r * LANES + i] = device[b, r, j]
                 event[i] = count[b, _PULSES, j]
                 memory[i] = int32(min(count[b, _MEMORY, j], uint32(1000)))
                 acts[i] = int32(mark[b, _STUCK, j] == 0)
         for i in range(LANES):
-            acts[i] = acts[i] if (wide and buffer[_AMPLITUDE, i] >= m.dead_zone_a) else int32(0)
+            acts[i] = acts[i] if (wide and buffer[_AMPLITUDE + i] >= m.dead_zone_a) else int32(0)
         for _ in range(times):
             for i in range(LANES):
                 event[i] = uint32(event[i] + uint32(1))
             normals(lane, event, _PULSE_KIND, 0, key, words, buffer, _Z0)
             _step(buffer, memory, acts, m, set_rate, crystallised)
-        _restart(buffer, acts, m)
+        begin_event(buffer, acts, m)
         if whole:
-            state[block] = buffer[:_D, :]
-            for i in range(LANES):
-                count[block, _PULSES, i] = event[i]
+            for r in range(layout.STATE_ROWS):
+                copy_lanes(buffer[r * LANES :], state[block, r], LANES)
+            copy_lanes(event, count[block, _PULSES], LANES)
             for i in range(LANES):
                 count[block, _MEMORY, i] = uint32(memory[i])
             for i in range(LANES):
@@ -201,8 +212,8 @@ def pulse_range(  # type: ignore[no-untyped-def]
         else:
             for i in range(n):
                 b, j = int(lane[i]) >> 8, int(lane[i]) & 255
-                for r in range(_D):
-                    state[b, r, j] = buffer[r, i]
+                for r in range(layout.STATE_ROWS):
+                    state[b, r, j] = buffer[r * LANES + i]
                 count[b, _PULSES, j] = event[i]
                 count[b, _MEMORY, j] = uint32(memory[i])
                 if acts[i] != 0:

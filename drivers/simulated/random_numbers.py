@@ -1,7 +1,8 @@
 """Counter-based normals: Philox4x32-10 and a polynomial Box-Muller, the same bits on every CPU.
 
-A number is a function of (chip seed, cell, event, kind, draw) and of nothing else: not of call order, batch size
-or thread (libraries-and-speed §3.2–3.6). All arithmetic is float32 and uint32 in a fixed order without libm.
+A number is a function of (chip seed, cell, event, kind, draw) and of nothing else: not of call order, batch
+size or thread (libraries-and-speed §3.2 to §3.6). All arithmetic is float32 and uint32 in a fixed order
+without libm.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy import float32, int32, uint32, uint64
 
 from drivers.simulated.jit import inline, subroutine
 
-__all__ = ["LANES", "Kind", "broken_line", "exp2", "log2", "normals", "philox"]
+__all__ = ["LANES", "Kind", "broken_line", "exp2", "log2", "normals", "philox", "uniforms"]
 
 LANES = 256
 """Cells of one block: the unit of layout and of vectorisation."""
@@ -27,10 +28,8 @@ class Kind(IntEnum):
 
     READ_STATE = 1
     PULSE = 2
-    PULSE_STATE = 3
     DEVICE = 4
     CONVERTER = 5
-    LUMP_SPLIT = 6
 
 
 _M0, _M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
@@ -47,6 +46,8 @@ _TWO = float32(2.0)
 _ONE = float32(1.0)
 _ZERO = float32(0.0)
 _INV_2_32 = float32(2.0**-32)
+_INV_2_24 = float32(2.0**-24)
+_BYTE = uint32(8)
 _TURN = float32(1.4629180792671596e-9)
 _LN2 = float32(0.693147180559945)
 _LOG2E = float32(1.44269504)
@@ -83,7 +84,7 @@ def _round(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
 
 @inline
 def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
-    """Four random uint32 words of counter (c0, c1, c2, c3) under key (k0, k1); written out so that it vectorises."""
+    """Four random words of counter (c0, c1, c2, c3) under key (k0, k1); unrolled so that it vectorises."""
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, k0, k1)
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, uint32(k0 + _W0_1), uint32(k1 + _W1_1))
     c0, c1, c2, c3 = _round(c0, c1, c2, c3, uint32(k0 + _W0_2), uint32(k1 + _W1_2))
@@ -96,8 +97,7 @@ def philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return _round(c0, c1, c2, c3, uint32(k0 + _W0_9), uint32(k1 + _W1_9))
 
 
-@intrinsic
-def _bits(_context: Any, _value: Any) -> Any:
+def _as_bits(_context: Any, _value: Any) -> Any:
     """Bits of a float32 as an int32."""
 
     def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
@@ -106,14 +106,17 @@ def _bits(_context: Any, _value: Any) -> Any:
     return types.int32(types.float32), build
 
 
-@intrinsic
-def _float(_context: Any, _value: Any) -> Any:
+def _as_float(_context: Any, _value: Any) -> Any:
     """Return the float32 that an int32 holds the bits of."""
 
     def build(context: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
         return builder.bitcast(arguments[0], context.get_value_type(types.float32))
 
     return types.float32(types.int32), build
+
+
+_bits: Any = intrinsic(_as_bits)
+_float: Any = intrinsic(_as_float)
 
 
 @inline
@@ -178,33 +181,47 @@ def normal_pair(a, b):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def normals(cells, events, kind, draw, key, words, out, row):  # type: ignore[no-untyped-def]
-    """Four standard normals per lane into rows ``row`` .. ``row + 3`` of ``out``; ``words`` is scratch (4, 256)."""
+def normals(cells, events, kind, draw, key, words, out, at):  # type: ignore[no-untyped-def]
+    """Write four standard normals per lane into the rows of `out` from offset `at` on.
+
+    Scratch `words` holds four rows. Buffers of rows are flat, ``row * LANES + lane``: rows of one flat array
+    with constant offsets cannot overlap, so LLVM vectorises without checking.
+    """
     k0, k1 = key[0], key[1]
     kind, draw = uint32(kind), uint32(draw)
     for i in range(LANES):
         a, b, c, d = philox(cells[i], events[i], kind, draw, k0, k1)
-        words[0, i] = a
-        words[1, i] = b
-        words[2, i] = c
-        words[3, i] = d
+        words[i] = a
+        words[LANES + i] = b
+        words[2 * LANES + i] = c
+        words[3 * LANES + i] = d
     for i in range(LANES):
-        x, y = normal_pair(words[0, i], words[1, i])
-        out[row, i] = x
-        out[row + 1, i] = y
+        x, y = normal_pair(words[i], words[LANES + i])
+        out[at + i] = x
+        out[at + LANES + i] = y
     for i in range(LANES):
-        x, y = normal_pair(words[2, i], words[3, i])
-        out[row + 2, i] = x
-        out[row + 3, i] = y
+        x, y = normal_pair(words[2 * LANES + i], words[3 * LANES + i])
+        out[at + 2 * LANES + i] = x
+        out[at + 3 * LANES + i] = y
+
+
+@subroutine
+def uniforms(cells, events, kind, draw, key, out, at):  # type: ignore[no-untyped-def]
+    """Write one uniform in [0, 1) with 24 bits per lane into the row of `out` at offset `at`."""
+    k0, k1 = key[0], key[1]
+    kind, draw = uint32(kind), uint32(draw)
+    for i in range(LANES):
+        word, _, _, _ = philox(cells[i], events[i], kind, draw, k0, k1)
+        out[at + i] = float32(uint32(word >> _BYTE)) * _INV_2_24
 
 
 @subroutine
 def broken_line(line, buffer, source, target):  # type: ignore[no-untyped-def]
-    """Evaluate ``y0 + sum of bend max(x - knot, 0)`` of row ``source`` into row ``target``."""
+    """Evaluate ``y0 + sum of bend max(x - knot, 0)`` of the row at `source` into the row at `target`."""
     start = line[0, 1]
     for i in range(LANES):
-        buffer[target, i] = start
+        buffer[target + i] = start
     for k in range(1, line.shape[0]):
         knot, bend = line[k, 0], line[k, 1]
         for i in range(LANES):
-            buffer[target, i] += bend * max(buffer[source, i] - knot, _ZERO)
+            buffer[target + i] += bend * max(buffer[source + i] - knot, _ZERO)

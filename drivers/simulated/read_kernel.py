@@ -1,23 +1,23 @@
 """The read: current of every cell through correlated 1/f noise and the converter.
 
-1/f noise is a sum of Ornstein-Uhlenbeck states (device-physics §2.5), advanced exactly but only as far as a reading can
-tell. States faster than an eighth of the time since the cell was last looked at have forgotten it: their sum is
-drawn as one number (LOW_SUM). States that have not moved since the pulse stay one number too (HIGH_SUM). What lies
-between is revealed when it first matters, from the exact conditional distribution given the sum, and
-then advanced on a grid of 1/32 of its time constant. All of it depends on the cell's own history alone.
+1/f noise is a sum of Ornstein-Uhlenbeck states (device-physics §2.5), advanced exactly but only as far as a
+reading can tell. States faster than an eighth of the time since the cell was last looked at have forgotten
+it: their sum is drawn as one number (LOW_SUM). States that have not moved since the pulse stay one number
+too (HIGH_SUM). What lies between is revealed when it first matters, from the exact conditional distribution
+given the sum, and then advanced on a grid of 1/8 of its time constant. All of it depends on the cell's own
+history alone.
 """
 
-# ruff: noqa: PLR0915
 from __future__ import annotations
 
 import math
 
 import numpy as np
-from numpy import float32, int32, uint32
+from numpy import float32, float64, int32, uint32
 
 from drivers.simulated import layout
 from drivers.simulated.jit import inline, kernel, subroutine
-from drivers.simulated.pulse_kernel import is_whole_block
+from drivers.simulated.pulse_kernel import copy_lanes, is_whole_block
 from drivers.simulated.random_numbers import LANES, Kind, broken_line, exp2, log2, normals
 
 __all__ = ["LONGEST_SAMPLING", "read_range", "truth_range"]
@@ -25,18 +25,24 @@ __all__ = ["LONGEST_SAMPLING", "read_range", "truth_range"]
 LONGEST_SAMPLING = 64
 """Up to so many conversions are simulated one by one; beyond, their mean is drawn at once."""
 
-_CONDUCTANCE, _DIVISOR, _EXPONENT = layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT
-_STRENGTH, _LOW_SUM, _HIGH_SUM = layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
-_PULSED, _SEEN, _NOW, _READS = layout.PULSED, layout.SEEN, 2, layout.READS
+_READS = layout.READS
 _LOW, _HIGH, _STUCK, _FRESH, _OPEN = layout.LOW, layout.HIGH, layout.STUCK, layout.FRESH, layout.STUCK_OPEN
 
-# Rows of the local float32 buffer
-_S = layout.STATE_ROWS
-_SINCE, _AGE, _Y, _U, _V, _RANGE = _S, _S + 1, _S + 2, _S + 3, _S + 4, _S + 5
-_B0, _B1, _B2, _B3 = _S + 6, _S + 7, _S + 8, _S + 9  # lump, first sample, reveal and step of the first slow state
-_REVEAL = _S + 10  # four rows
-_ADVANCE = _S + 14  # four rows
-_ROWS = _S + 18
+# Offsets of the rows of the local float32 buffer, and of the clocks of all lanes
+_CONDUCTANCE, _DIVISOR, _EXPONENT, _STRENGTH, _LOW_SUM, _HIGH_SUM = (
+    row * LANES
+    for row in (
+        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
+    )
+)  # fmt: skip
+_S = layout.STATE_ROWS * LANES
+_SINCE, _AGE, _Y, _U, _V, _RANGE = (_S + n * LANES for n in range(6))
+# Four normals of every reading: lump, first sample, and reveal and step of the state first_slow
+_B0, _B1, _B2, _B3 = (_S + n * LANES for n in range(6, 10))
+_REVEAL = _S + 10 * LANES  # four rows
+_ADVANCE = _S + 14 * LANES  # four rows
+_SIZE = _S + 18 * LANES
+_PULSED, _SEEN, _NOW = layout.PULSED * LANES, layout.SEEN * LANES, 2 * LANES
 
 _STATE_KIND, _SAMPLE_KIND, _DEVICE_KIND = int(Kind.READ_STATE), int(Kind.CONVERTER), int(Kind.DEVICE)
 _ZERO, _ONE, _HALF, _TWO = float32(0.0), float32(1.0), float32(0.5), float32(2.0)
@@ -48,8 +54,8 @@ _NOT_A_NUMBER = float32(np.nan)
 @inline
 def _conductance(buffer, i, m):  # type: ignore[no-untyped-def]
     """Drifted conductance at the age in the buffer, noise aside."""
-    age = (buffer[_AGE, i] + m.onset_s) / (m.reference_age_s + m.onset_s)
-    return buffer[_CONDUCTANCE, i] * exp2(-buffer[_EXPONENT, i] * log2(max(age, _TINY)))
+    age = (buffer[_AGE + i] + m.onset_s) / (m.reference_age_s + m.onset_s)
+    return buffer[_CONDUCTANCE + i] * exp2(-buffer[_EXPONENT + i] * log2(max(age, _TINY)))
 
 
 @subroutine
@@ -59,7 +65,7 @@ def _forgotten(buffer, known, m):  # type: ignore[no-untyped-def]
     states = int32(m.weight.shape[0])
     slow = int32(m.first_slow)
     for i in range(LANES):
-        octaves = log2(max(buffer[_SINCE, i], _TINY)) - m.log2_forget_s
+        octaves = log2(max(buffer[_SINCE + i], _TINY)) - m.log2_forget_s
         number = min(max(octaves * m.states_per_octave + _ONE, _ZERO), float32(states))
         count = int32(number)
         count = max(count, slow) if known[0, i] != int32(0) else count
@@ -76,12 +82,12 @@ def _draw_low(buffer, known, fewest, most, low_weight):  # type: ignore[no-untyp
     if fewest == most:
         weight = low_weight[most]
         for i in range(LANES):
-            buffer[_U, i] = weight
+            buffer[_U + i] = weight
     else:
         for i in range(LANES):
-            buffer[_U, i] = low_weight[known[i]]
+            buffer[_U + i] = low_weight[known[i]]
     for i in range(LANES):
-        buffer[_LOW_SUM, i] = buffer[_U, i] * buffer[_B0, i]
+        buffer[_LOW_SUM + i] = buffer[_U + i] * buffer[_B0 + i]
 
 
 @subroutine
@@ -101,12 +107,12 @@ def _reveal_low(lane, event, buffer, words, x, known, low, m, key):  # type: ign
         variance = m.low_weight[k + 1] * m.low_weight[k + 1]
         share = weight / variance
         rest = float32(math.sqrt(max(_ONE - weight * share, _ZERO)))
-        row = _REVEAL + k - 4 * group
+        row = _REVEAL + (k - 4 * group) * LANES
         for i in range(LANES):
-            value = share * buffer[_LOW_SUM, i] + rest * buffer[row, i]
+            value = share * buffer[_LOW_SUM + i] + rest * buffer[row + i]
             mine = (k >= known[i]) & (k < low[i])
             x[k, i] = value if mine else x[k, i]
-            buffer[_LOW_SUM, i] = buffer[_LOW_SUM, i] - (weight * value if mine else _ZERO)
+            buffer[_LOW_SUM + i] = buffer[_LOW_SUM + i] - (weight * value if mine else _ZERO)
 
 
 @subroutine
@@ -118,22 +124,69 @@ def _shrink_high(buffer, known, high, m):  # type: ignore[no-untyped-def]
             new = m.high_weight[known[i]] * m.high_weight[known[i]]
             kept = new / old if old > _ZERO else _ZERO
             spread = float32(math.sqrt(max(new * (_ONE - kept), _ZERO)))
-            buffer[_HIGH_SUM, i] = kept * buffer[_HIGH_SUM, i] + spread * buffer[_B2, i]
+            buffer[_HIGH_SUM + i] = kept * buffer[_HIGH_SUM + i] + spread * buffer[_B2 + i]
             high[i] = known[i]
 
 
 @subroutine
-def _advance(lane, event, buffer, words, x, reach, known, high, now, seen, m, key):  # type: ignore[no-untyped-def]
+def _moves(clocks, pitch, buffer):  # type: ignore[no-untyped-def]
+    """Count per lane the grid points a state passes between the last look and now, into row V."""
+    for i in range(LANES):
+        before = math.floor(float64(clocks[_SEEN + i]) * pitch)
+        buffer[_V + i] = float32(math.floor(float64(clocks[_NOW + i]) * pitch) - before)
+
+
+@subroutine
+def _mark_reach(k, buffer, known, reach):  # type: ignore[no-untyped-def]
+    for i in range(LANES):
+        reach[i] = int32(k) if (buffer[_V + i] > _ZERO) & (known[i] <= k) else reach[i]
+
+
+@subroutine
+def _count_hidden(k, high, reach):  # type: ignore[no-untyped-def]
+    hidden = int32(0)
+    for i in range(LANES):
+        hidden += int32((high[i] <= k) & (k <= reach[i]))
+    return hidden
+
+
+@subroutine
+def _reveal_high(k, row, buffer, state, reach, high, m):  # type: ignore[no-untyped-def]
+    """Reveal state k where it is hidden and about to move, given the sum it is hidden in."""
+    weight = m.weight[k]
+    share = weight / (m.high_weight[k] * m.high_weight[k])
+    rest = float32(math.sqrt(max(_ONE - weight * share, _ZERO)))
+    copy_lanes(buffer[row:], buffer[_U:], LANES)
+    for i in range(LANES):
+        value = share * buffer[_HIGH_SUM + i] + rest * buffer[_U + i]
+        mine = (high[i] <= k) & (k <= reach[i])
+        state[i] = value if mine else state[i]
+        buffer[_HIGH_SUM + i] = buffer[_HIGH_SUM + i] - (weight * value if mine else _ZERO)
+        high[i] = int32(k + 1) if mine else high[i]
+
+
+@subroutine
+def _step_state(k, row, buffer, state, known, m):  # type: ignore[no-untyped-def]
+    """Advance state k by the grid points in row V, an exact Ornstein-Uhlenbeck step."""
+    per_step = m.log2_decay_per_step
+    copy_lanes(buffer[row:], buffer[_U:], LANES)
+    for i in range(LANES):
+        decay = exp2(per_step * buffer[_V + i])
+        value = decay * state[i] + float32(math.sqrt(max(_ONE - decay * decay, _ZERO))) * buffer[_U + i]
+        state[i] = value if (buffer[_V + i] > _ZERO) & (known[i] <= k) else state[i]
+
+
+@subroutine
+def _advance(lane, event, buffer, words, x, reach, known, high, clocks, m, key):  # type: ignore[no-untyped-def]
     """Advance every state that crossed a point of its grid, revealing it first where it was hidden."""
-    first, last = now[0], seen[0]
+    first, last = clocks[_NOW], clocks[_SEEN]
     bottom = int32(255)
     for i in range(LANES):
-        first = min(first, seen[i])
-        last = max(last, now[i])
+        first = min(first, clocks[_SEEN + i])
+        last = max(last, clocks[_NOW + i])
         bottom = min(bottom, known[i])
-    states = m.weight.shape[0]
     top = -1
-    for k in range(bottom, states):
+    for k in range(bottom, m.weight.shape[0]):
         pitch = m.inverse_pitch_per_ns[k]
         if math.floor(last * pitch) > math.floor(first * pitch):
             top = k
@@ -142,33 +195,18 @@ def _advance(lane, event, buffer, words, x, reach, known, high, now, seen, m, ke
     for i in range(LANES):
         reach[i] = int32(-1)
     for k in range(bottom, top + 1):
-        pitch = m.inverse_pitch_per_ns[k]
-        if math.floor(last * pitch) > math.floor(first * pitch):
-            for i in range(LANES):
-                crossed = math.floor(now[i] * pitch) > math.floor(seen[i] * pitch)
-                reach[i] = int32(k) if crossed & (known[i] <= k) else reach[i]
+        _moves(clocks, m.inverse_pitch_per_ns[k], buffer)
+        _mark_reach(k, buffer, known, reach)
     reveal, ahead = -1, -1
     for k in range(bottom, top + 1):
-        hidden = int32(0)
-        for i in range(LANES):
-            hidden += int32((high[i] <= k) & (k <= reach[i]))
-        if hidden > int32(0):
+        if _count_hidden(k, high, reach) > int32(0):
             row = _B2
             if k != m.first_slow:
                 if reveal != k // 4:
                     reveal = k // 4
                     normals(lane, event, _STATE_KIND, 2 + 2 * reveal, key, words, buffer, _REVEAL)
-                row = _REVEAL + k - 4 * reveal
-            weight = m.weight[k]
-            variance = m.high_weight[k] * m.high_weight[k]
-            share = weight / variance
-            rest = float32(math.sqrt(max(_ONE - weight * share, _ZERO)))
-            for i in range(LANES):
-                value = share * buffer[_HIGH_SUM, i] + rest * buffer[row, i]
-                mine = (high[i] <= k) & (k <= reach[i])
-                x[k, i] = value if mine else x[k, i]
-                buffer[_HIGH_SUM, i] = buffer[_HIGH_SUM, i] - (weight * value if mine else _ZERO)
-                high[i] = int32(k + 1) if mine else high[i]
+                row = _REVEAL + (k - 4 * reveal) * LANES
+            _reveal_high(k, row, buffer, x[k], reach, high, m)
         pitch = m.inverse_pitch_per_ns[k]
         if math.floor(last * pitch) > math.floor(first * pitch):
             row = _B3
@@ -176,13 +214,9 @@ def _advance(lane, event, buffer, words, x, reach, known, high, now, seen, m, ke
                 if ahead != k // 4:
                     ahead = k // 4
                     normals(lane, event, _STATE_KIND, 1 + 2 * ahead, key, words, buffer, _ADVANCE)
-                row = _ADVANCE + k - 4 * ahead
-            for i in range(LANES):
-                moved = float32(math.floor(now[i] * pitch) - math.floor(seen[i] * pitch))
-                mine = (moved > _ZERO) & (known[i] <= k)
-                decay = exp2(m.log2_decay_per_step * moved)
-                value = decay * x[k, i] + float32(math.sqrt(max(_ONE - decay * decay, _ZERO))) * buffer[row, i]
-                x[k, i] = value if mine else x[k, i]
+                row = _ADVANCE + (k - 4 * ahead) * LANES
+            _moves(clocks, pitch, buffer)
+            _step_state(k, row, buffer, x[k], known, m)
 
 
 @subroutine
@@ -197,16 +231,16 @@ def _sum_states(buffer, x, known, high, m, low_window, window, high_window):  # 
     if bottom == most and top == least:
         low_factor, high_factor = low_window[bottom], high_window[top]
         for i in range(LANES):
-            buffer[_Y, i] = low_factor * buffer[_LOW_SUM, i] + high_factor * buffer[_HIGH_SUM, i]
+            buffer[_Y + i] = low_factor * buffer[_LOW_SUM + i] + high_factor * buffer[_HIGH_SUM + i]
     else:
         for i in range(LANES):
-            low_part = low_window[known[i]] * buffer[_LOW_SUM, i]
-            buffer[_Y, i] = low_part + high_window[high[i]] * buffer[_HIGH_SUM, i]
+            low_part = low_window[known[i]] * buffer[_LOW_SUM + i]
+            buffer[_Y + i] = low_part + high_window[high[i]] * buffer[_HIGH_SUM + i]
     for k in range(bottom, top):
         factor = m.weight[k] * window[k]
         for i in range(LANES):
             shown = (known[i] <= k) & (k < high[i])
-            buffer[_Y, i] += factor * x[k, i] if shown else _ZERO
+            buffer[_Y + i] += factor * x[k, i] if shown else _ZERO
 
 
 @subroutine
@@ -215,66 +249,62 @@ def _current(buffer, m, voltage, offset, thermal_curve, thermal_spread):  # type
     heated = thermal_curve.shape[0] > 0
     if heated:
         for i in range(LANES):
-            buffer[_U, i] = log2(max(buffer[_CONDUCTANCE, i], _TINY))
+            buffer[_U + i] = log2(max(buffer[_CONDUCTANCE + i], _TINY))
         broken_line(thermal_curve, buffer, _U, _V)
         for i in range(LANES):
-            buffer[_V, i] = exp2(buffer[_V, i] * (_ONE + thermal_spread * buffer[_REVEAL, i]))
+            buffer[_V + i] = exp2(buffer[_V + i] * (_ONE + thermal_spread * buffer[_REVEAL + i]))
     for i in range(LANES):
-        y = buffer[_STRENGTH, i] * buffer[_Y, i]
+        y = buffer[_STRENGTH + i] * buffer[_Y + i]
         tail = _HALF * exp2((_ONE + _TWO * y) * _LOG2E)
         factor = _ONE + y if y >= -_HALF else tail
-        g = _conductance(buffer, i, m) / buffer[_DIVISOR, i]
-        warm = buffer[_V, i] if heated else _ONE
-        buffer[_U, i] = voltage * (g * factor * warm) + offset
+        g = _conductance(buffer, i, m) / buffer[_DIVISOR + i]
+        warm = buffer[_V + i] if heated else _ONE
+        buffer[_U + i] = voltage * (g * factor * warm) + offset
 
 
 @subroutine
 def _convert(lane, event, buffer, words, flags, ranges, converter, samples, key):  # type: ignore[no-untyped-def]
     """Pass the current of row U through the converter; the mean of all samples goes to row Y.
 
-    ``converter`` holds (noise as a fraction of the range, codes, code of zero, spread of the mean, extreme sample).
+    ``converter`` holds (noise as a fraction of the range, codes, code of zero, spread of the mean, extreme
+    sample).
     """
     noise, codes, zero = converter[0], converter[1], converter[2]
     top, ceiling = codes - _ONE, float32(0.9)
     full = ranges[ranges.shape[0] - 1]
     for i in range(LANES):
-        buffer[_RANGE, i] = full
+        buffer[_RANGE + i] = full
     for r in range(ranges.shape[0] - 2, -1, -1):
         smaller = ranges[r]
         for i in range(LANES):
-            buffer[_RANGE, i] = smaller if buffer[_U, i] <= ceiling * smaller else buffer[_RANGE, i]
+            buffer[_RANGE + i] = smaller if buffer[_U + i] <= ceiling * smaller else buffer[_RANGE + i]
     for i in range(LANES):
         flags[i] = int32(0)
-        buffer[_Y, i] = _ZERO
+        buffer[_Y + i] = _ZERO
     if samples > LONGEST_SAMPLING:
         spread, extreme = converter[3], converter[4]
         for i in range(LANES):
-            code = buffer[_U, i] / buffer[_RANGE, i] * codes + zero
+            code = buffer[_U + i] / buffer[_RANGE + i] * codes + zero
             high, low = code + extreme >= top - _HALF, code - extreme < _HALF
             flags[i] = int32(high) | (int32(low) << 1)
-            held = min(max(code + spread * buffer[_B1, i], _ZERO), top)
-            buffer[_Y, i] = (held - zero) * (buffer[_RANGE, i] / codes)
+            held = min(max(code + spread * buffer[_B1 + i], _ZERO), top)
+            buffer[_Y + i] = (held - zero) * (buffer[_RANGE + i] / codes)
         return
     for sample in range(samples):
         row = _B1
         if sample > 0:
             if (sample - 1) % 4 == 0:
                 normals(lane, event, _SAMPLE_KIND, (sample - 1) // 4, key, words, buffer, _ADVANCE)
-            row = _ADVANCE + (sample - 1) % 4
+            row = _ADVANCE + (sample - 1) % 4 * LANES
         for i in range(LANES):
-            code = buffer[_U, i] / buffer[_RANGE, i] * codes + zero + noise * codes * buffer[row, i] + _HALF
+            code = buffer[_U + i] / buffer[_RANGE + i] * codes + zero
+            code = code + noise * codes * buffer[row + i] + _HALF
             held = float32(int32(min(max(code, _ZERO), top)))
             flags[i] = flags[i] | int32(held >= top) | (int32(held <= _ZERO) << 1)
-            buffer[_Y, i] += held - zero
+            buffer[_Y + i] += held - zero
     share = _ONE / float32(samples)
     for i in range(LANES):
-        buffer[_Y, i] = buffer[_Y, i] * share * (buffer[_RANGE, i] / codes)
-
-
-@subroutine
-def _copy(source, target, n):  # type: ignore[no-untyped-def]
-    for i in range(n):
-        target[i] = source[i]
+        buffer[_Y + i] = buffer[_Y + i] * share * (buffer[_RANGE + i] / codes)
 
 
 @subroutine
@@ -296,16 +326,18 @@ def _next(events):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _gather(position, n, cells, at_ns, state, noise, time, count, mark, buffer, x, lane, event, low, high, clocks):  # type: ignore[no-untyped-def]
+def _gather(  # type: ignore[no-untyped-def]
+    position, n, cells, at_ns, state, noise, time, count, mark, buffer, x, lane, event, low, high, clocks
+):
     """Collect entries that are not one whole block; unused lanes repeat the first."""
     for i in range(n):
         lane[i] = cells[position + i]
         b, j = int(lane[i]) >> 8, int(lane[i]) & 255
-        for r in range(_S):
-            buffer[r, i] = state[b, r, j]
-        clocks[_NOW, i] = at_ns[position + i]
-        clocks[_PULSED, i] = time[b, _PULSED, j]
-        clocks[_SEEN, i] = time[b, _SEEN, j]
+        for r in range(layout.STATE_ROWS):
+            buffer[r * LANES + i] = state[b, r, j]
+        clocks[_NOW + i] = at_ns[position + i]
+        clocks[_PULSED + i] = time[b, layout.PULSED, j]
+        clocks[_SEEN + i] = time[b, layout.SEEN, j]
         event[i] = count[b, _READS, j]
         low[i] = int32(mark[b, _LOW, j])
         high[i] = int32(mark[b, _HIGH, j])
@@ -314,19 +346,21 @@ def _gather(position, n, cells, at_ns, state, noise, time, count, mark, buffer, 
             x[k, i] = noise[b, k, j]
     for i in range(n, LANES):
         lane[i], event[i], low[i], high[i] = lane[0], event[0], low[0], high[0]
-        for r in range(_S):
-            buffer[r, i] = buffer[r, 0]
+        for r in range(layout.STATE_ROWS):
+            buffer[r * LANES + i] = buffer[r * LANES]
         for r in range(3):
-            clocks[r, i] = clocks[r, 0]
+            clocks[r * LANES + i] = clocks[r * LANES]
 
 
 @subroutine
-def _scatter(n, state, noise, time, count, mark, buffer, x, lane, event, low, high, clocks):  # type: ignore[no-untyped-def]
+def _scatter(  # type: ignore[no-untyped-def]
+    n, state, noise, time, count, mark, buffer, x, lane, event, low, high, clocks
+):
     for i in range(n):
         b, j = int(lane[i]) >> 8, int(lane[i]) & 255
-        state[b, _LOW_SUM, j] = buffer[_LOW_SUM, i]
-        state[b, _HIGH_SUM, j] = buffer[_HIGH_SUM, i]
-        time[b, _SEEN, j] = clocks[_NOW, i]
+        state[b, layout.LOW_SUM, j] = buffer[_LOW_SUM + i]
+        state[b, layout.HIGH_SUM, j] = buffer[_HIGH_SUM + i]
+        time[b, layout.SEEN, j] = clocks[_NOW + i]
         count[b, _READS, j] = event[i]
         mark[b, _LOW, j] = np.uint8(low[i])
         mark[b, _HIGH, j] = np.uint8(high[i])
@@ -336,18 +370,18 @@ def _scatter(n, state, noise, time, count, mark, buffer, x, lane, event, low, hi
 
 @subroutine
 def _clocks(buffer, low, known, clocks):  # type: ignore[no-untyped-def]
-    """Ages and times since the last look; ``known[0]`` marks the lanes that were not read since their pulse."""
+    """Ages and times since the last look; ``known[0]`` marks the lanes not read since their pulse."""
     for i in range(LANES):
         known[0, i] = int32(low[i] == int32(_FRESH))
         low[i] = int32(0) if low[i] == int32(_FRESH) else low[i]
     for i in range(LANES):
-        clocks[_SEEN, i] = clocks[_PULSED, i] if known[0, i] != int32(0) else clocks[_SEEN, i]
+        clocks[_SEEN + i] = clocks[_PULSED + i] if known[0, i] != int32(0) else clocks[_SEEN + i]
     for i in range(LANES):
-        clocks[_NOW, i] = max(clocks[_NOW, i], clocks[_SEEN, i])
+        clocks[_NOW + i] = max(clocks[_NOW + i], clocks[_SEEN + i])
     for i in range(LANES):
-        buffer[_SINCE, i] = float32((clocks[_NOW, i] - clocks[_SEEN, i]) * _NS)
+        buffer[_SINCE + i] = float32((clocks[_NOW + i] - clocks[_SEEN + i]) * _NS)
     for i in range(LANES):
-        buffer[_AGE, i] = float32(max(clocks[_NOW, i] - clocks[_PULSED, i], 1) * _NS)
+        buffer[_AGE + i] = float32(max(clocks[_NOW + i] - clocks[_PULSED + i], 1) * _NS)
 
 
 @subroutine
@@ -361,7 +395,7 @@ def _any_above(a, b):  # type: ignore[no-untyped-def]
 @subroutine
 def _deliver(position, n, buffer, flags, out, out_flags):  # type: ignore[no-untyped-def]
     for i in range(n):
-        out[position + i] = _NOT_A_NUMBER if (flags[i] & int32(1)) != int32(0) else buffer[_Y, i]
+        out[position + i] = _NOT_A_NUMBER if (flags[i] & int32(1)) != int32(0) else buffer[_Y + i]
     for i in range(n):
         out_flags[position + i] = np.uint8(flags[i])
 
@@ -369,14 +403,15 @@ def _deliver(position, n, buffer, flags, out, out_flags):  # type: ignore[no-unt
 @kernel
 def read_range(  # type: ignore[no-untyped-def]
     lo, hi, cells, at_ns, out, out_flags, state, noise, time, count, mark, m, key,
-    voltage, offset, samples, ranges, converter, low_window, window, high_window, thermal_curve, thermal_spread,
+    voltage, offset, samples, ranges, converter, low_window, window, high_window, thermal_curve,
+    thermal_spread,
 ):  # fmt: skip
     """Read the cells of entries lo .. hi-1 into ``out`` (ampere) and ``out_flags``.
 
     Bits depend on (key, cell, the times at which this cell was pulsed and read) alone.
     """
-    buffer = np.zeros((_ROWS, LANES), np.float32)
-    words = np.empty((4, LANES), np.uint32)
+    buffer = np.zeros(_SIZE, np.float32)
+    words = np.empty(4 * LANES, np.uint32)
     scratch = np.zeros((noise.shape[1], LANES), np.float32)
     lane = np.zeros(LANES, np.uint32)
     event = np.zeros(LANES, np.uint32)
@@ -386,7 +421,7 @@ def read_range(  # type: ignore[no-untyped-def]
     reach = np.zeros(LANES, np.int32)
     known = np.zeros((2, LANES), np.int32)
     flags = np.zeros(LANES, np.int32)
-    clocks = np.zeros((3, LANES), np.int64)
+    clocks = np.zeros(3 * LANES, np.int64)
     position = lo
     while position < hi:
         whole = is_whole_block(cells, position, hi)
@@ -394,19 +429,20 @@ def read_range(  # type: ignore[no-untyped-def]
         block = int(cells[position]) >> 8
         x = noise[block] if whole else scratch
         if whole:
-            _copy(cells[position:], lane, LANES)
-            _copy(at_ns[position:], clocks[_NOW], LANES)
-            _copy(time[block, _PULSED], clocks[_PULSED], LANES)
-            _copy(time[block, _SEEN], clocks[_SEEN], LANES)
-            for r in range(_S):
-                _copy(state[block, r], buffer[r], LANES)
-            _copy(count[block, _READS], event, LANES)
+            copy_lanes(cells[position:], lane, LANES)
+            copy_lanes(at_ns[position:], clocks[_NOW:], LANES)
+            copy_lanes(time[block, layout.PULSED], clocks[_PULSED:], LANES)
+            copy_lanes(time[block, layout.SEEN], clocks[_SEEN:], LANES)
+            for r in range(layout.STATE_ROWS):
+                copy_lanes(state[block, r], buffer[r * LANES :], LANES)
+            copy_lanes(count[block, _READS], event, LANES)
             _copy_mark(mark[block, _LOW], low)
             _copy_mark(mark[block, _HIGH], high)
         else:
             _gather(
-                position, n, cells, at_ns, state, noise, time, count, mark, buffer, x, lane, event, low, high, clocks
-            )
+                position, n, cells, at_ns, state, noise, time, count, mark, buffer, x, lane, event, low, high,
+                clocks,
+            )  # fmt: skip
         _next(event)
         _clocks(buffer, low, known, clocks)
         fewest, most = _forgotten(buffer, known, m)
@@ -416,17 +452,17 @@ def read_range(  # type: ignore[no-untyped-def]
         if _any_above(known[1], high):
             _shrink_high(buffer, known[1], high, m)
         _draw_low(buffer, known[1], fewest, most, m.low_weight)
-        _advance(lane, event, buffer, words, x, reach, known[1], high, clocks[_NOW], clocks[_SEEN], m, key)
+        _advance(lane, event, buffer, words, x, reach, known[1], high, clocks, m, key)
         _sum_states(buffer, x, known[1], high, m, low_window, window, high_window)
         if thermal_curve.shape[0] > 0:
             normals(lane, no_event, _DEVICE_KIND, 2, key, words, buffer, _REVEAL)
         _current(buffer, m, voltage, offset, thermal_curve, thermal_spread)
         _convert(lane, event, buffer, words, flags, ranges, converter, samples, key)
         if whole:
-            _copy(buffer[_LOW_SUM], state[block, _LOW_SUM], LANES)
-            _copy(buffer[_HIGH_SUM], state[block, _HIGH_SUM], LANES)
-            _copy(clocks[_NOW], time[block, _SEEN], LANES)
-            _copy(event, count[block, _READS], LANES)
+            copy_lanes(buffer[_LOW_SUM:], state[block, layout.LOW_SUM], LANES)
+            copy_lanes(buffer[_HIGH_SUM:], state[block, layout.HIGH_SUM], LANES)
+            copy_lanes(clocks[_NOW:], time[block, layout.SEEN], LANES)
+            copy_lanes(event, count[block, _READS], LANES)
             _store_mark(known[1], mark[block, _LOW])
             _store_mark(high, mark[block, _HIGH])
         else:
@@ -438,10 +474,10 @@ def read_range(  # type: ignore[no-untyped-def]
 @kernel
 def truth_range(lo, hi, cells, at_ns, out, state, time, mark, m):  # type: ignore[no-untyped-def]
     """Noise-free conductance (S) of entries lo .. hi-1 at a chip time."""
-    buffer = np.zeros((_ROWS, LANES), np.float32)
+    buffer = np.zeros(_SIZE, np.float32)
     for position in range(lo, hi):
         b, j = int(cells[position]) >> 8, int(cells[position]) & 255
-        buffer[_CONDUCTANCE, 0] = state[b, _CONDUCTANCE, j]
-        buffer[_EXPONENT, 0] = state[b, _EXPONENT, j]
-        buffer[_AGE, 0] = float32(max(at_ns - time[b, _PULSED, j], 1) * _NS)
+        buffer[_CONDUCTANCE] = state[b, layout.CONDUCTANCE, j]
+        buffer[_EXPONENT] = state[b, layout.EXPONENT, j]
+        buffer[_AGE] = float32(max(at_ns - time[b, layout.PULSED, j], 1) * _NS)
         out[position] = _ZERO if mark[b, _STUCK, j] == _OPEN else _conductance(buffer, 0, m)

@@ -1,7 +1,7 @@
 """The simulated bench of a bench file: one object per file and process, whoever opens it and however often.
 
-Two programs' worth of links (the in-process VISA library, the socket server, tests) that name the same file reach
-the same boards. A bench lives as long as somebody holds it; then its chips are saved and let go.
+Two programs' worth of links (the in-process VISA library, the socket server, tests) that name the same file
+reach the same boards. A bench lives as long as somebody holds it; then its chips are saved and let go.
 """
 
 from __future__ import annotations
@@ -166,35 +166,26 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
         Paths of cards are relative to its folder.
     """
     from calibration.card import DeviceCard
-    from drivers.simulated import state_file
     from drivers.simulated.chip import SimulatedChip
     from drivers.simulated.controller import SimulatedController as Board
+    from drivers.simulated.layout import CellArrays
+    from drivers.simulated.state_file import InMemory, open_chip
 
     beside = bench_path.parent / str(simulated.card)
     card = DeviceCard.load(beside if beside.is_file() else simulated.card)
+    geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
 
     def make(seed: int) -> SimulatedChip:
-        return SimulatedChip.create(
-            card,
-            banks=simulated.banks,
-            rows=simulated.rows,
-            cols=simulated.cols,
-            seed=seed,
-            threads=simulated.threads,
-        )
+        return SimulatedChip.create(card, **geometry, seed=seed, threads=simulated.threads)
 
-    state: Any
+    def restore(arrays: CellArrays, seed: int) -> SimulatedChip:
+        return SimulatedChip(card, arrays, **geometry, seed=seed, threads=simulated.threads)
+
     if simulated.state is None:
-        state = state_file.in_memory(make(simulated.seed))
+        state = InMemory(make(simulated.seed))
     else:
-        fingerprint = {
-            "card": str(simulated.card),
-            "banks": simulated.banks,
-            "rows": simulated.rows,
-            "cols": simulated.cols,
-            "seed": simulated.seed,
-        }
-        state = state_file.open_chip(simulated.state, lambda: make(simulated.seed), fingerprint)
+        identity = {"card": card.name, "card_sha256": card.fingerprint(), **geometry, "seed": simulated.seed}
+        state = open_chip(simulated.state, identity, lambda: make(simulated.seed), restore)
     return Board(
         state,
         serial=str(simulated.serial),
