@@ -31,15 +31,15 @@ FORGOTTEN_AFTER = 8.0
 
 CORRECTION_FROM_S = 1e-6
 """Below this conductance the slow noise of the pulse is not taken out of it (device-physics §1.6 b, §2.5)."""
-REFERENCE_WINDOW = 0.015
-"""Relative half-width around the reference current within which a SET pulse may lower the conductance, as the
-published law does above its asymptote; other currents only raise it (device-physics §3.5). A default."""
+REFERENCE_WINDOW = 0.15
+"""Up to this relative distance from the reference current a SET pulse may lower the conductance as the published
+law does above its asymptote; from twice the distance on it only raises it (device-physics §3.5). A default."""
 
 _EXPONENT_TOLERANCE = 1e-4
 _LOG2_STRENGTH_TOLERANCE = 5e-3
 _LOG2_THERMAL_TOLERANCE = 5e-3
 _REMAINING_TOLERANCE = 1e-3
-_CYCLE_TOLERANCE = 2e-3
+_CYCLE_TOLERANCE = 1e-2
 _MELT_POINTS = 4097
 
 
@@ -91,8 +91,8 @@ class CellModel(NamedTuple):
     saturation_offset_a: np.float32
     saturation_reference_s: np.float32
     ceiling_over_saturation: np.float32
-    reference_low_a: np.float32
-    reference_high_a: np.float32
+    reference_a: np.float32
+    inverse_window_per_a: np.float32
     dead_zone_a: np.float32
     floor_s: np.float32
     reset_median_s: np.float32
@@ -193,8 +193,8 @@ def compile_card(card: DeviceCard) -> CellModel:
         saturation_offset_a=f32(curve.saturation_offset_a),
         saturation_reference_s=f32(curve.saturation_s(reference_a)),
         ceiling_over_saturation=f32(steps.highest_s / float(curve.saturation_s(reference_a))),
-        reference_low_a=f32((1.0 - REFERENCE_WINDOW) * reference_a),
-        reference_high_a=f32((1.0 + REFERENCE_WINDOW) * reference_a),
+        reference_a=f32(reference_a),
+        inverse_window_per_a=f32(1.0 / (REFERENCE_WINDOW * reference_a)),
         dead_zone_a=f32(curve.dead_zone_a),
         floor_s=f32(curve.floor_s),
         reset_median_s=f32(curve.reset_median_s),

@@ -40,7 +40,7 @@ _Z0, _Z1, _Z2, _Z3, _U, _V, _HISTORY, _CYCLE, _SIZE = (_AMPLITUDE + n * LANES fo
 BUFFER_SIZE, DRIFT_AT, Z_AT = _SIZE, _DRIFT, _Z0
 
 _PULSE_KIND = int(Kind.PULSE)
-_ZERO, _ONE, _HALF = float32(0.0), float32(1.0), float32(0.5)
+_ZERO, _ONE, _TWO, _HALF = float32(0.0), float32(1.0), float32(2.0), float32(0.5)
 _TINY = float32(1e-30)
 
 
@@ -88,8 +88,8 @@ def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-u
         scale = min(line / m.saturation_reference_s, _ONE)
         saturation = min(line * buffer[_STEP + i], full)
         mean = _mean_step(g, _ZERO, -set_rate, set_rate * saturation, _ZERO)
-        shrinks = (current > m.reference_low_a) & (current < m.reference_high_a)
-        mean = mean if shrinks else max(mean, _ZERO)
+        distance = abs(current - m.reference_a) * m.inverse_window_per_a
+        mean = max(mean, _ZERO) + min(max(_TWO - distance, _ZERO), _ONE) * min(mean, _ZERO)
         mean = mean + m.boost_s * history * (scale * buffer[_STEP + i])
         spread = _spread_step(g, history, m.spread_slope, m.spread_offset_s, m.spread_boost_s)
         spread = spread * (scale * buffer[_CYCLE + i])
