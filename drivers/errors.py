@@ -1,0 +1,178 @@
+"""Errors of the drivers floor.
+
+Every error keeps its numbers as attributes and says in its message what to do next. Keyword arguments become
+attributes; an attribute that was not given is None.
+
+::
+
+    DriverError                 root; a bench file that cannot be used is one too (drivers.bench.BenchError)
+    ├── LinkError               nothing answers at the address, or the link broke
+    │   ├── LinkTimeout         no answer in time; the link was reopened or is closed
+    │   ├── StaleAnswer         an answer belongs to another query, batch, start or format
+    │   └── MalformedAnswer     an answer cannot be parsed, or has another length than was asked for
+    ├── LockRefused             another host controls the board
+    ├── ProtocolMismatch        the board speaks another major version
+    ├── BoardRestarted          volatile board state was lost
+    ├── ForeignBatch            somebody else programmed the chip
+    └── InstrumentError         the board reports errors, in its own codes and words
+        └── BatchRefused        a batch was refused; nothing was pulsed
+"""
+
+# ruff: noqa: N818 - the names say what happened
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from drivers.chip import BoardError
+
+__all__ = [
+    "BatchRefused",
+    "BoardRestarted",
+    "DriverError",
+    "ForeignBatch",
+    "InstrumentError",
+    "LinkError",
+    "LinkTimeout",
+    "LockRefused",
+    "MalformedAnswer",
+    "ProtocolMismatch",
+    "StaleAnswer",
+]
+
+
+class DriverError(Exception):
+    """Root of all errors of ``drivers``.
+
+    Parameters
+    ----------
+    message : str
+        One line that says what is wrong and what to do next.
+    **numbers
+        What the message speaks of; each becomes an attribute.
+
+    Attributes
+    ----------
+    exit_code : int
+        What a command that ends with this error returns to the shell.
+    """
+
+    exit_code: int = 4
+
+    def __init__(self, message: str = "", **numbers: Any) -> None:
+        super().__init__(message)
+        self.numbers = numbers
+        for name, value in numbers.items():
+            setattr(self, name, value)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Without it an error loses its numbers on the way out of a worker process.
+        return (_rebuilt, (type(self), str(self), self.numbers))
+
+
+def _rebuilt(kind: type[DriverError], message: str, numbers: dict[str, Any]) -> DriverError:
+    return kind(message, **numbers)
+
+
+class LinkError(DriverError):
+    """Nothing answers at the address, or the link broke.
+
+    Attributes
+    ----------
+    address : str or None
+        VISA address.
+    """
+
+    address: str | None = None
+
+
+class LinkTimeout(LinkError):
+    """No answer in time.
+
+    Attributes
+    ----------
+    timeout_s : float or None
+        How long was waited, seconds.
+    """
+
+    timeout_s: float | None = None
+
+
+class StaleAnswer(LinkError):
+    """An answer belongs to another query, batch, start or format; its values were not used.
+
+    Attributes
+    ----------
+    expected, got : str or None
+        What should have been echoed and what was.
+    """
+
+    expected: str | None = None
+    got: str | None = None
+
+
+class MalformedAnswer(LinkError):
+    """An answer cannot be parsed, or a block has another length than was asked for."""
+
+
+class LockRefused(DriverError):
+    """Another host controls the board."""
+
+
+class ProtocolMismatch(DriverError):
+    """The board speaks another major version of the protocol.
+
+    Attributes
+    ----------
+    version, wanted : str or None
+        Of the board and of this driver.
+    """
+
+    version: str | None = None
+    wanted: str | None = None
+
+
+class BoardRestarted(DriverError):
+    """Volatile board state was lost: power is off, selections and results are gone.
+
+    Attributes
+    ----------
+    before, now : int or None
+        Boot ids.
+    batch_id : int or None
+        Batch that was in flight: each of its cells is in doubt and must be read before it is pulsed again.
+    """
+
+    before: int | None = None
+    now: int | None = None
+    batch_id: int | None = None
+
+
+class ForeignBatch(DriverError):
+    """Somebody else programmed the chip: the array is not what this host believes.
+
+    Attributes
+    ----------
+    batch_id : int or None
+        Id of the last batch the board accepted.
+    """
+
+    batch_id: int | None = None
+
+
+class InstrumentError(DriverError):
+    """The board reports errors.
+
+    Attributes
+    ----------
+    errors : tuple of BoardError
+        In its own codes and words, oldest first.
+    """
+
+    errors: Sequence[BoardError] = ()
+
+
+class BatchRefused(InstrumentError):
+    """A batch was refused; nothing was pulsed and its id is free."""

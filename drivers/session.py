@@ -1,0 +1,207 @@
+"""One host's conversation with a board: its lock, its errors, and how it finds its feet again after a break.
+
+A time-out or a broken link ends in :meth:`Session.recover`, the steps of controller-protocol §6.5: reopen, take
+the lock back with the old token (which silences the old connection), compare the boot id, ask which batch ran
+last. What follows from that is decided above.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+from drivers.chip import BoardError
+from drivers.errors import BoardRestarted, InstrumentError, LinkError, LockRefused, StaleAnswer
+from drivers.visa import Answer, Unit, VisaLink
+
+__all__ = ["Accepted", "Session", "integers"]
+
+Accepted = tuple[int, int, int]
+"""Id, entries done and CRC-32 of the last batch a board accepted."""
+
+
+def integers(text: str, count: int) -> list[int]:
+    """Read the first `count` whole numbers of a reply; further fields, which later versions add, are ignored.
+
+    Raises
+    ------
+    StaleAnswer
+        There are fewer, or they are no whole numbers.
+    """
+    fields = text.split(",")
+    try:
+        return [int(field) for field in fields[:count]] if len(fields) >= count else _stale(text, count)
+    except ValueError:
+        return _stale(text, count)
+
+
+def _stale(text: str, count: int) -> list[int]:
+    raise StaleAnswer(f"the board answered {text!r} where {count} whole numbers belong", got=text)
+
+
+class Session:
+    """A link that holds the board's lock.
+
+    Parameters
+    ----------
+    link : VisaLink
+    formats : sequence of Unit
+        Settings of the connection, sent again after each reopening.
+
+    Raises
+    ------
+    LockRefused
+        Another host controls the board.
+
+    Attributes
+    ----------
+    boot_id : int
+        As it was when this host last spoke with the board.
+    last : Accepted
+        Last batch the board is known to have accepted.
+    token : str
+        Names this host; drawn at random and kept.
+    on_loss : callable
+        Called where the board may have lost what it was told: selections, templates, settings.
+    """
+
+    def __init__(self, link: VisaLink, formats: Sequence[Unit] = ()) -> None:
+        self.link = link
+        self.token = f"labkit-{secrets.token_hex(8)}"
+        self.formats = list(formats)
+        self.on_loss: Callable[[], None] = lambda: None
+        self._lock = threading.RLock()
+        self.boot_id, self.last, _ = self._enter()
+
+    # ---- messages -----------------------------------------------------------------------------------------
+    def ask(
+        self,
+        units: Sequence[Unit],
+        *,
+        lengths: Sequence[int | None] = (),
+        timeout_s: float | None = None,
+        refused: type[InstrumentError] = InstrumentError,
+    ) -> list[Answer]:
+        """Send a message that ends with a query; returns one answer per query.
+
+        It is sent again once after a broken link, so it must not program (:meth:`ask_once` is for that).
+
+        Raises
+        ------
+        InstrumentError
+            The board refused a unit; of the given kind.
+        BoardRestarted, LockRefused, LinkError
+            The link broke, and what was found behind it.
+        """
+        with self._lock:
+            try:
+                return self.ask_once(units, lengths=lengths, timeout_s=timeout_s, refused=refused)
+            except LinkError as broken:
+                self.recover(broken)
+                return self.ask_once(units, lengths=lengths, timeout_s=timeout_s, refused=refused)
+
+    def ask_once(
+        self,
+        units: Sequence[Unit],
+        *,
+        lengths: Sequence[int | None] = (),
+        timeout_s: float | None = None,
+        refused: type[InstrumentError] = InstrumentError,
+    ) -> list[Answer]:
+        """As :meth:`ask`, but never twice."""
+        with self._lock:
+            answers = self.link.ask(units, lengths=lengths, timeout_s=timeout_s)
+            wanted = sum(_is_query(unit) for unit in units)
+            if len(answers) != wanted:
+                raise _raised(self.errors(), refused)
+            return answers
+
+    def errors(self) -> list[BoardError]:
+        """Drain the error queue."""
+        found: list[BoardError] = []
+        with self._lock:
+            while True:
+                (count,) = integers(self.link.ask(["SYST:ERR:COUN?"])[0].text, 1)
+                if not count:
+                    return found
+                # Text in quotes may hold a semicolon, so each error is asked for by itself.
+                found.extend(_parsed(self.link.ask(["SYST:ERR?"])[0].text) for _ in range(count))
+
+    # ---- after a break --------------------------------------------------------------------------------------
+    def recover(self, broken: LinkError) -> Accepted:
+        """Find the board again after a broken link (controller-protocol §6.5).
+
+        Returns
+        -------
+        Accepted
+            The last batch the board accepted.
+
+        Raises
+        ------
+        LinkError
+            It does not answer any more.
+        LockRefused
+            Another host controls it now.
+        BoardRestarted
+            Its volatile state is lost.
+        """
+        with self._lock:
+            try:
+                self.link.reopen()
+                boot_id, last, same_owner = self._enter()
+            except LinkError as again:
+                raise again from broken
+            if boot_id != self.boot_id:
+                before, self.boot_id, self.last = self.boot_id, boot_id, last
+                self.on_loss()
+                raise BoardRestarted(
+                    "the board restarted: its power is off, and what it was told is lost; cells of a batch that "
+                    "was in flight must be read before they are pulsed again",
+                    before=before,
+                    now=boot_id,
+                ) from broken
+            if not same_owner:
+                self.on_loss()
+            return last
+
+    def _enter(self) -> tuple[int, Accepted, bool]:
+        """Take the lock; returns boot id, last batch, and whether nobody else had the lock meanwhile."""
+        quoted = self.token.replace('"', '""')
+        units: list[Unit] = [f'SYST:LOCK:REQ? "{quoted}"', "SYST:BOOT?", "PROG:LAST?"]
+        granted, boot, last = (answer.text for answer in self.link.ask(units))
+        if granted not in ("1", "2"):
+            self.link.close()
+            raise LockRefused(
+                f"another host controls the board at {self.link.address}: stop that program first (its lock ends "
+                "with its connection)"
+            )
+        if self.formats:
+            self.ask_once([*self.formats, "SYST:LOCK:OWN?"])
+        identity, done, crc = integers(last, 3)
+        return integers(boot, 1)[0], (identity, done, crc), granted == "1"
+
+    def close(self) -> None:
+        """Give the lock back and close; never raises."""
+        with self._lock:
+            with suppress(Exception):  # the lock ends with the connection anyway
+                self.link.ask(["SYST:LOCK:REL", "SYST:LOCK:OWN?"])
+            self.link.close()
+
+
+def _is_query(unit: Unit) -> bool:
+    head: Any = unit if isinstance(unit, str) else unit[0]
+    return head.split(" ", 1)[0].endswith("?" if isinstance(head, str) else b"?")
+
+
+def _parsed(text: str) -> BoardError:
+    code, _, quoted = text.partition(",")
+    said, _, info = quoted.strip().strip('"').replace('""', '"').partition(";")
+    return BoardError(int(code), said, info)
+
+
+def _raised(errors: list[BoardError], kind: type[InstrumentError]) -> InstrumentError:
+    said = "; ".join(str(error) for error in errors) or "an answer is missing, and no error says why"
+    return kind(f"the board refused: {said}", errors=tuple(errors))
