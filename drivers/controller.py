@@ -54,8 +54,7 @@ __all__ = ["PROTOCOL", "PcmController"]
 PROTOCOL = "1.1"
 """Version this driver was written for; a later minor version adds, another major one changes."""
 
-_SAFE_TIMEOUT_S = 2.0
-_ALL = np.zeros(0, np.uint32)
+_SAFE_TIMEOUT_S = 0.25
 
 
 class PcmController:
@@ -245,13 +244,18 @@ class PcmController:
             raise self._failed(f"the outputs are {state} after they were switched {'on' if on else 'off'}")
 
     def safe(self) -> None:
-        """Open the outputs and latch the power off, over a link of its own; never raises, never waits."""
+        """Open the outputs and latch the power off, over a link of its own.
+
+        Never raises and never waits for what runs on the board; it gives the board a quarter of a second to
+        say that it has done so, where a millisecond is what it is allowed.
+        """
         with suppress(Exception):
             own = VisaLink(self._link.address, backend=self._link.backend, timeout_s=_SAFE_TIMEOUT_S)
             try:
                 own.send(["SYST:SAFE"])
+                own.ask(["ARR:POW?"])
             finally:
-                own.close()  # a message received in full is executed, however the link ends
+                own.close()
 
     def abort(self) -> None:
         """End the running operation at the next cell boundary."""

@@ -203,7 +203,9 @@ class VisaLink:
             found = _MORE.search(self._buffer, at)
             if found is None:
                 at = len(self._buffer)
-                self._fill(at + 1, deadline, exact=False)
+                # Byte by byte where a block is due, so that its megabytes arrive in one piece of their own.
+                due = _blocks(answers) < len(lengths)
+                self._buffer += self._receive(1 if due else _SHORT, deadline, termchar=True)
                 continue
             at, mark = found.end(), found.group()
             if mark == b'"':
@@ -260,9 +262,7 @@ class VisaLink:
 
     # ---- bytes --------------------------------------------------------------------------------------------
     def _next_byte(self, deadline: float) -> bytes:
-        if not self._buffer:
-            self._fill(1, deadline, exact=False)
-        return self._take(1)
+        return self._exactly(1, deadline)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -270,28 +270,15 @@ class VisaLink:
         return taken
 
     def _exactly(self, count: int, deadline: float) -> bytes:
-        """Take `count` bytes; a long block that has not begun to arrive goes to the caller without a copy."""
+        """Take `count` bytes; what has not begun to arrive goes to the caller without a copy."""
         if len(self._buffer) >= count:
             return self._take(count)
-        if count - len(self._buffer) < _SHORT:
-            self._fill(count, deadline, exact=True)
-            return self._take(count)
-        begun = bytes(self._buffer)
-        self._buffer.clear()
-        rest = self._receive(count - len(begun), deadline, termchar=False)
-        parts = [begun, rest] if begun else [rest]
-        got = len(begun) + len(rest)
+        parts = [self._take(count)] if self._buffer else []
+        got = sum(map(len, parts))
         while got < count:
-            rest = self._receive(count - got, deadline, termchar=False)
-            parts.append(rest)
-            got += len(rest)
+            parts.append(self._receive(count - got, deadline, termchar=False))
+            got += len(parts[-1])
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _fill(self, least: int, deadline: float, *, exact: bool) -> None:
-        """Have so many bytes in the buffer; a short read ends at a line feed, so it never waits in vain."""
-        while len(self._buffer) < least:
-            missing = least - len(self._buffer)
-            self._buffer += self._receive(missing if exact else _SHORT, deadline, termchar=not exact)
 
     def _receive(self, count: int, deadline: float, *, termchar: bool) -> bytes:
         resource = self._resource

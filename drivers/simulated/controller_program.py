@@ -10,11 +10,9 @@ from numpy.typing import NDArray
 
 from drivers.simulated.controller_operation import SLICE_ENTRIES, Operation
 from drivers.simulated.controller_settings import Shape
-from drivers.simulated.grouping import PULSED, group_entries, slice_drives
+from drivers.simulated.grouping import IN_DOUBT, PULSED, group_entries, slice_drives, stamp_entries
 
 __all__ = ["Drive", "ProgramOperation", "Pulser"]
-
-IN_DOUBT = 4
 
 
 class Pulser(Protocol):
@@ -264,20 +262,15 @@ class ProgramOperation(Operation):
 
     def stamps(self, start: int, count: int) -> NDArray[np.int64]:
         """End of each entry's last pulse, board ns; 0 = not pulsed, the moment of truncation for one in doubt."""
-        stop = start + count
-        ends = self._last_end_ns(0) + np.arange(self._given, dtype=np.int64) * self._group_ns
-        full = np.zeros(count, np.int64)
-        if self._given:
-            first = max(0, int(np.searchsorted(self._starts[: self._given], start, side="right")) - 1)
-            last = int(np.searchsorted(self._starts[: self._given], stop, side="left"))
-            edges = np.clip(self._starts[first : last + 1], start, stop)
-            times = np.repeat(ends[first:last], np.diff(edges))
-            begin = int(edges[0]) - start if len(edges) else 0
-            full[begin : begin + len(times)] = times
-        flags = self._flags[start:stop]
-        pulsed = flags & 127
-        full[pulsed != PULSED] = 0
-        full[max(0, self.done - start) :] = 0
-        if self._open:
-            full[pulsed == IN_DOUBT] = self.end_ns
-        return full
+        out = np.empty(count, np.int64)
+        stamp_entries(
+            self._flags,
+            self._starts,
+            self.done,
+            start,
+            self._last_end_ns(0),
+            self._group_ns,
+            self.end_ns if self._open else 0,
+            out,
+        )
+        return out

@@ -125,10 +125,11 @@ class ReadOperation(Operation):
         """Board time in the middle of each entry's reading; `start` may lie anywhere."""
         parallel = self._converter.parallel
         first, last = start // parallel, -(-stop // parallel)
-        times = np.arange(first, last, dtype=np.int64) * self._group_ns + (
-            self.start_ns + self._group_ns // 2
-        )
-        return np.repeat(times, parallel)[start - first * parallel : stop - first * parallel]
+        times = np.arange(first, last, dtype=np.int64) * self._group_ns
+        times += self.start_ns + self._group_ns // 2
+        # Broadcast, which is many times as fast as repeat.
+        each = np.broadcast_to(times[:, np.newaxis], (times.size, parallel)).reshape(-1)
+        return each[start - first * parallel : stop - first * parallel]
 
     def _convert(self, start: int, stop: int) -> None:
         cells = self._cells[start:stop]

@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from drivers.simulated.jit import kernel
 
-__all__ = ["PULSED", "SKIPPED", "group_entries", "slice_drives"]
+__all__ = ["IN_DOUBT", "PULSED", "SKIPPED", "group_entries", "slice_drives", "stamp_entries"]
 
-PULSED, SKIPPED, MASKED = 1, 2, 3
+PULSED, SKIPPED, MASKED, IN_DOUBT = 1, 2, 3, 4
 
 
 @kernel
@@ -120,3 +120,39 @@ def slice_drives(
                 out_end_ns[count] = end_ns
                 count += 1
     return count
+
+
+@kernel
+def stamp_entries(
+    flags: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+    done: int,
+    first: int,
+    first_end_ns: int,
+    group_ns: int,
+    in_doubt_ns: int,
+    out: NDArray[np.int64],
+) -> None:
+    """Write when the last pulse of entries from `first` on ended: 0 where none was, `in_doubt_ns` where nobody knows.
+
+    Parameters
+    ----------
+    flags, starts
+        As of :func:`group_entries`.
+    done : int
+        Entries finished.
+    first_end_ns, group_ns : int
+        End of the last pulse of group 0, and from group to group.
+    out : ndarray of int64, shape (n,)
+        Out.
+    """
+    group = np.searchsorted(starts, first, side="right") - 1
+    for k in range(out.size):
+        entry = first + k
+        while group + 1 < starts.size and entry >= starts[group + 1]:
+            group += 1
+        code = flags[entry] & 127
+        if code == PULSED and entry < done:
+            out[k] = first_end_ns + group * group_ns
+        else:
+            out[k] = in_doubt_ns if code == IN_DOUBT else 0

@@ -109,9 +109,19 @@ def gather(run: Run) -> Evidence:
         evidence.passes = None
     if keep is not None:
         _gather_reads(run, names, keep, evidence)
-    if "accuracy" in names:
-        evidence.accuracy = _load(run, "accuracy", names, evidence, "")
+    evidence.accuracy = _gather_accuracy(run, names, evidence)
     return evidence
+
+
+def _gather_accuracy(run: Run, names: list[str], evidence: Evidence) -> pd.DataFrame | None:
+    """Join what the run itself judged (``accuracy``) and what later reads added (``accuracy/NNNN``)."""
+    tables = [name for name in names if name == "accuracy" or name.startswith("accuracy/")]
+    frames = [frame for name in tables if (frame := _load(run, name, names, evidence, "")) is not None]
+    if not frames:
+        return None
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)
 
 
 def _gather_reads(run: Run, names: list[str], keep: NDArray[np.bool_], evidence: Evidence) -> None:

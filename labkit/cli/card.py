@@ -1,0 +1,174 @@
+"""``labkit card show`` and ``labkit card check``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labkit.cli.options import Json
+from labkit.cli.output import examples
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from calibration import DeviceCard, LawSection, Number
+
+__all__ = ["card_app"]
+
+card_app = typer.Typer(
+    help="Look at device cards.",
+    epilog=examples("labkit card show ibm90"),
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+Card = Annotated[str, typer.Argument(metavar="CARD", help="Name of a preset, or path of a card file.")]
+
+_STYLES = {
+    "published": "green",
+    "reported": "cyan",
+    "derived": "blue",
+    "fitted": "magenta",
+    "default": "yellow",
+}
+
+
+@card_app.command(epilog=examples("labkit card show ibm90"))
+def show(card: Card, as_json: Json = False) -> None:
+    """Print every number of a card with its unit, status and source."""
+    from calibration import DeviceCard
+    from labkit.cli.output import print_json
+
+    found = DeviceCard.load(card)
+    if as_json:
+        print_json(_content(found))
+    else:
+        _print(found)
+
+
+@card_app.command(epilog=examples("labkit card check chip12.yaml"))
+def check(card: Card, as_json: Json = False) -> None:
+    """Check a card; everything that is wrong with it is named."""
+    from calibration import DeviceCard
+    from labkit.cli.output import print_json, say
+
+    found = DeviceCard.load(card)
+    if as_json:
+        numbers = Counter(number.status for _, number in found.numbers())
+        print_json(
+            {"card": card, "ok": True, "name": found.name, "laws": list(found.laws), "numbers": numbers}
+        )
+    else:
+        say(f"{card} is a sound device card; {_census(found)}")
+
+
+def _content(card: DeviceCard) -> dict[str, Any]:
+    return {
+        "name": card.name,
+        "description": card.description,
+        "schema": card.schema,
+        "fingerprint": card.fingerprint(),
+        "laws": {
+            name: {"form": law.form, "validity": law.validity.model_dump(mode="json")}
+            for name, law in card.laws.items()
+        },
+        "numbers": [
+            {
+                "name": name,
+                "value": number.value,
+                "unit": number.unit,
+                "interval": number.interval,
+                "level": number.level,
+                "status": number.status,
+                "source": number.source,
+            }
+            for name, number in card.numbers()
+        ],
+    }
+
+
+class _Sources:
+    """The sources of a card, numbered as they come; many numbers share one."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def number(self, text: str) -> int:
+        if text not in self.texts:
+            self.texts.append(text)
+        return self.texts.index(text) + 1
+
+
+def _print(card: DeviceCard) -> None:
+    from rich.text import Text
+
+    from labkit.cli.output import grid, say, stdout
+
+    sources = _Sources()
+    table = grid("number", "value", "status", "source")
+    _add(table, "g_max", card.g_max, sources)
+    _add(table, "t0", card.t0, sources)
+    for name, law in card.laws.items():
+        table.add_section()
+        table.add_row(Text.assemble((name, "bold"), ("  " + law.form, "dim")))
+        for label, entry in _labelled(law):
+            _add(table, f"  {label}", entry, sources)
+    say(card.name, style="bold")
+    say(card.description)
+    stdout().print(table)
+    for position, text in enumerate(sources.texts, 1):
+        say(f"[{position}] {text}")
+    say()
+    say(_census(card))
+
+
+def _census(card: DeviceCard) -> str:
+    counts = Counter[str](number.status for _, number in card.numbers())
+    said = ", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status])
+    return f"{len(card.laws)} laws, {counts.total()} numbers: {said}"
+
+
+def _labelled(law: LawSection) -> Iterator[tuple[str, Number | str]]:
+    """Name every number of a law: those of a list by their place, those of a table by their conductance."""
+    for name, entry in law.parameters.items():
+        if isinstance(entry, str):
+            yield name, entry
+            continue
+        points: tuple[float, ...] | None = getattr(entry, "g", None)
+        for position, (part, number) in enumerate(entry.numbers()):
+            if not part:
+                yield name, number
+            elif points is None:
+                yield f"{name} {part}", number
+            else:
+                yield f"{name} at g = {points[position]:g}", number
+
+
+def _add(table: Table, label: str, entry: Number | str, sources: _Sources) -> None:
+    from rich.text import Text
+
+    if isinstance(entry, str):
+        table.add_row(label, Text(entry, style="dim"))
+        return
+    status = Text(entry.status, style=_STYLES.get(entry.status, ""))
+    table.add_row(label, _value(entry), status, f"[{sources.number(entry.source)}]")
+
+
+def _value(number: Number) -> str:
+    text = _short(number.value, number.unit)
+    if number.interval is not None:
+        low, high = (_short(end, number.unit) for end in number.interval)
+        level = "" if number.level is None else f" ({number.level:.0%})"
+        text += f"  {low} .. {high}{level}"
+    return text
+
+
+def _short(value: float, unit: str) -> str:
+    """Write a number with six digits at most; ``--json`` has all of them."""
+    from calibration.units import render
+
+    rounded = float(f"{value:.6g}")
+    return f"{rounded:g}" if unit == "1" else render(rounded, unit).replace(" u", " µ")

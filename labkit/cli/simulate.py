@@ -1,0 +1,91 @@
+"""``labkit simulate``."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import suppress
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labkit.cli.options import BenchFile, InstrumentName
+from labkit.errors import Interrupted, StationError
+from labkit.interrupts import SIGNALS
+
+if TYPE_CHECKING:
+    from drivers.simulated.registry import SimulatedBench, SimulatedInstrument
+    from drivers.simulated.server import InstrumentServer
+
+__all__ = ["simulate"]
+
+
+def simulate(
+    bench: BenchFile,
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="TCP port; 0 takes a free one.")
+    ] = 5025,
+    host: Annotated[
+        str,
+        typer.Option(metavar="ADDRESS", help="Where to listen; the protocol has no security."),
+    ] = "127.0.0.1",
+    instrument: InstrumentName = None,
+) -> None:
+    """Serve a simulated chip to any VISA program.
+
+    Over a raw socket, until Ctrl-C or SIGTERM. The VISA address is printed on
+    a line of its own. At the end the chip is saved, where the bench file names
+    a state file.
+    """
+    from drivers.simulated.registry import open_bench
+    from labkit.cli.output import say, stderr, stdout
+    from labkit.cli.progress import working
+
+    with open_bench(bench) as opened:
+        served = _chosen(opened, instrument)
+        with working("Opening the chip"):
+            cells = int(served.board.chip.cells)
+        with suppress(Interrupted):
+            _raise_once()
+            with _listening(served, host, port) as server:
+                say(server.address)
+                stdout().file.flush()
+                stderr().print(f"{served.name}: {cells:,} cells; Ctrl-C saves the chip and ends", style="dim")
+                server.wait()
+
+
+def _chosen(bench: SimulatedBench, name: str | None) -> SimulatedInstrument:
+    names = [instrument.name for instrument in bench.instruments.values()]
+    if not names:
+        raise StationError(f"{bench.path} simulates nothing; give an instrument a simulated section")
+    if name is None and len(names) == 1:
+        return bench.named(names[0])
+    if name in names:
+        return bench.named(name)
+    wrong = "simulates several instruments" if name is None else f"simulates no instrument {name!r}"
+    raise StationError(f"{bench.path} {wrong}; choose with --instrument: {', '.join(names)}", path=bench.path)
+
+
+def _listening(served: SimulatedInstrument, host: str, port: int) -> InstrumentServer:
+    from drivers.simulated.server import InstrumentServer
+
+    try:
+        return InstrumentServer(served, port, host)
+    except OSError as error:
+        raise StationError(
+            f"cannot listen at {host} port {port}: {error.strerror or error}; choose another --port, 0 takes "
+            "a free one"
+        ) from error
+
+
+def _raise_once() -> None:
+    """Let the first signal end the serving; later ones must not disturb the saving of the chip."""
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(signal=number)
+
+    for each in SIGNALS:
+        if signal.getsignal(each) is not signal.SIG_IGN:
+            signal.signal(each, handle)

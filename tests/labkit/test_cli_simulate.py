@@ -1,0 +1,112 @@
+"""``labkit simulate``: any program talks to the chip, and a signal saves it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from cli_process import COMMAND, environment, labkit, refused, write_bench
+
+
+class Board:
+    """A bare TCP host of a served chip."""
+
+    def __init__(self, address: str) -> None:
+        match = re.fullmatch(r"TCPIP0::127\.0\.0\.1::(\d+)::SOCKET", address)
+        assert match, address
+        self.port = int(match[1])
+        self._sock = socket.create_connection(("127.0.0.1", self.port), timeout=10)
+        self._file = self._sock.makefile("rb")
+
+    def ask(self, text: str) -> str:
+        self._sock.sendall(text.encode() + b"\n")
+        return self._file.readline().decode().strip()
+
+    def close(self) -> None:
+        self._file.close()
+        self._sock.close()
+
+
+@contextmanager
+def serving(bench: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str], Board]]:
+    process = subprocess.Popen(
+        [*COMMAND, "simulate", str(bench), "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    board = None
+    try:
+        address = process.stdout.readline().strip()
+        board = Board(address) if address else None
+        assert board is not None, process.communicate()[1]
+        yield process, board
+    finally:
+        if board is not None:
+            board.close()
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_saves_the_chip_and_is_success(number: signal.Signals, tmp_path: Path) -> None:
+    bench = write_bench(tmp_path)
+
+    with serving(bench) as (process, board):
+        assert board.ask("*IDN?").startswith("PCMLAB,")
+        assert board.ask('SYST:LOCK:REQ? "test"') == "1"
+        assert board.ask("SIM:TIME:ADV 5000;*OPC?") == "1"
+        process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+
+    with serving(bench) as (process, board):
+        absolute_ns = int(float(board.ask("XLAB:TIME?").split(",")[0]))
+        assert absolute_ns >= 5000 * 10**9
+
+
+def test_who_has_the_chip_keeps_it(tmp_path: Path) -> None:
+    bench = write_bench(tmp_path)
+
+    with serving(bench) as (process, board):
+        refused(labkit("simulate", bench, "--port", "0"), 4, "chip.state", "open in another program")
+        refused(labkit("simulate", bench, "--port", board.port), 4, "chip.state")
+        other = write_bench(tmp_path, ("      state: chip.state\n", ""), name="other.yaml")
+        refused(labkit("simulate", other, "--port", board.port), 4, f"port {board.port}", "--port")
+        assert process.poll() is None
+
+
+def test_the_chip_of_another_seed_is_refused(tmp_path: Path) -> None:
+    bench = write_bench(tmp_path)
+    with serving(bench) as (process, _):
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    before = (tmp_path / "chip.state").read_bytes()
+
+    other = write_bench(tmp_path, ("seed: 1", "seed: 2"), name="other.yaml")
+
+    refused(labkit("simulate", other, "--port", "0"), 4, "chip.state", "another chip")
+    assert (tmp_path / "chip.state").read_bytes() == before
+
+
+def test_what_is_not_simulated_is_not_served(tmp_path: Path) -> None:
+    two = write_bench(
+        tmp_path, ("envelope:", "  meter: {driver: pcm-controller, address: GPIB0::3::INSTR}\nenvelope:")
+    )
+    real = tmp_path / "real.yaml"
+    real.write_text(
+        "version: 1\nname: real\ninstruments:\n  m: {driver: pcm-controller, address: GPIB0::3::INSTR}\n"
+    )
+
+    refused(labkit("simulate", two, "--instrument", "meter"), 4, "meter", "chip")
+    refused(labkit("simulate", real), 4, "simulated section")
+    refused(labkit("simulate", tmp_path / "none.yaml"), 4, "none.yaml", "No such file")
