@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = ["Output", "Reply"]
@@ -39,6 +41,7 @@ class Output:
     """Replies that wait to be read, oldest first."""
 
     def __init__(self) -> None:
+        self._guard = threading.RLock()  # a take-over clears it from another link's thread
         self._replies: deque[deque[memoryview]] = deque()
         self._times: deque[float] = deque()
 
@@ -49,8 +52,9 @@ class Output:
         """Append a reply; it never overtakes one before it."""
         pieces = deque(memoryview(piece) for piece in reply.pieces if len(piece))
         if pieces:
-            self._replies.append(pieces)
-            self._times.append(reply.not_before)
+            with self._guard:
+                self._replies.append(pieces)
+                self._times.append(reply.not_before)
 
     def unread(self, data: bytes) -> None:
         """Put bytes back in front of everything."""
@@ -64,8 +68,9 @@ class Output:
 
     def clear(self) -> None:
         """Forget everything."""
-        self._replies.clear()
-        self._times.clear()
+        with self._guard:
+            self._replies.clear()
+            self._times.clear()
 
     def wait_s(self) -> float | None:
         """Wall seconds until the first reply may go, None where there is none."""
@@ -77,6 +82,16 @@ class Output:
     def ready(self) -> bool:
         """Whether bytes can be taken now."""
         return self.wait_s() == 0.0
+
+    def drain(self, send: Callable[[memoryview], int]) -> None:
+        """Give what is ready to `send`, which returns how many bytes it took, until it raises BlockingIOError."""
+        with self._guard:
+            while self.ready:
+                try:
+                    sent = send(self.peek())
+                except BlockingIOError:
+                    return
+                self.skip(sent)
 
     def peek(self) -> memoryview:
         """Return the first piece of the first reply."""

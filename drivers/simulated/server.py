@@ -222,10 +222,4 @@ class _Link:
                 self._lost()
 
     def _send(self) -> None:
-        output = self.connection.output
-        while output.ready:
-            try:
-                sent = self._peer.send(output.peek())
-            except BlockingIOError:
-                return
-            output.skip(sent)
+        self.connection.output.drain(self._peer.send)
