@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from drivers.errors import DriverError
-from labkit.errors import Interrupted, LabkitError
+from labkit.errors import Interrupted, LabkitError, StationError
 from labkit.mapping import WeightMap
 from labkit.programming.loop import ProgramLoop
 from labkit.progress import SILENT, Progress
@@ -178,7 +178,12 @@ class _Job:
 
     def read_back(self, ages_s: list[float], judge: Judge | None, progress: Progress) -> None:
         """Read all cells at all ages."""
-        chip = self._station.chip
+        chip, programmed_ns = self._station.chip, self._run.manifest.get("programmed_unix_ns")
+        if programmed_ns is None:
+            raise StationError(
+                f"the board's mask forbids all {len(self._map):,} cells these weights lie in, so none was "
+                "pulsed; clear the mask"
+            )
         if "CYCL" in chip.limits().nonvolatile:
             # With it a later read can tell whether these cells were pulsed in between.
             counted = int(chip.cycles(self._map.cells).sum(dtype=np.uint64))
@@ -188,7 +193,7 @@ class _Job:
             self._run,
             self._map,
             pulsed_unix_ns=self._pulsed_unix_ns(),
-            programmed_unix_ns=self._run.manifest["programmed_unix_ns"],
+            programmed_unix_ns=programmed_ns,
             setup=self._loop.settings.read_setup,
             judge=judge,
             progress=progress,
@@ -218,7 +223,7 @@ class _Job:
             "passes": len(result.passes),
             "pulses_mean": _mean(result.pulses[live]),
             "pulses_total": int(result.pulses.sum(dtype=np.uint64)),
-            "ended": result.ended,
+            "ended": result.ended or None,
         }
         if self._tables:
             found |= self._errors(self._tables[0], live & result.converged)
@@ -257,6 +262,8 @@ class _Job:
             )
         except (LabkitError, DriverError, OSError, ValueError) as problem:
             error.add_note(f"what is known of the run could not be written: {problem}")
+        else:
+            error.add_note(f"what is known of the run is kept in {self._run.path}")
 
 
 def _mean(values: NDArray[Any]) -> float | None:

@@ -342,20 +342,28 @@ def test_the_device_card_page_names_every_law_form_and_parameter() -> None:
 
 
 def test_the_errors_page_names_every_error_and_its_exit_code() -> None:
-    import calibration.errors
-    import drivers.errors
-    import labkit.errors
+    import importlib
+
+    from calibration.errors import CalibrationError
+    from drivers.errors import DriverError
+    from labkit.errors import LabkitError
+
+    for module in ("drivers.bench", "drivers.simulated.state_file", "labkit.programming.settings"):
+        importlib.import_module(module)  # each defines an error of its own
+
+    def all_of(root: type[Exception]) -> Iterator[type[Exception]]:
+        if root.__module__.partition(".")[0] in ("labkit", "drivers", "calibration"):
+            yield root
+            for child in root.__subclasses__():
+                yield from all_of(child)
 
     text = reference("errors.md")
-    for module in (labkit.errors, drivers.errors, calibration.errors):
-        for entry in module.__all__:
-            kind = getattr(module, entry)
-            if not (isinstance(kind, type) and issubclass(kind, Exception)):
-                continue
-            row = re.search(rf"(?m)^\| `{entry}` \|(.*)$", text)
-            assert row, f"{module.__name__}.{entry}"
-            if module is labkit.errors and entry != "Interrupted":
-                assert row[1].startswith(f" {kind.exit_code} |"), f"{entry} has exit code {kind.exit_code}"
+    for root in (LabkitError, DriverError, CalibrationError):
+        for kind in all_of(root):
+            row = re.search(rf"(?m)^\| `{kind.__name__}` \| ([^|]+) \|", text)
+            assert row, kind
+            code = "128 + signal" if kind.__name__ == "Interrupted" else str(getattr(kind, "exit_code", 1))
+            assert row[1] == code, kind
 
 
 def test_the_protocol_page_names_every_command_and_fault_of_the_simulated_board() -> None:
@@ -400,3 +408,44 @@ def test_the_command_line_page_names_every_command_and_option() -> None:
                     assert not option.startswith("--") or f"`{option}" in text, f"{path} {option}"
 
     walk(command_tree(), "labkit")
+
+
+@pytest.fixture
+def small_run(folder: Path) -> Path:
+    """A run with everything a run may hold, named as the manual names it."""
+    import numpy as np
+
+    from calibration import DeviceCard
+    from labkit import open_station
+    from labkit.program_run import program_run
+    from labkit.programming import ProgramSettings
+
+    class Judge:
+        def accuracy(self, weights: Any) -> float:
+            return float(np.mean(weights["layer"] > 0))
+
+    with open_station(folder / "examples" / "mock.yaml") as station:
+        run = program_run(
+            station,
+            {"layer": np.random.default_rng(2).normal(0, 0.3, (20, 10))},
+            card=DeviceCard.load("ibm90"),
+            settings=ProgramSettings(),
+            out="first",
+            inputs={},
+            judge=Judge(),
+        )
+    return run.path
+
+
+def test_the_run_directory_page_is_true_of_a_run(small_run: Path) -> None:
+    from labkit import Run
+
+    page = ROOT / "docs" / "reference" / "run-directory.md"
+    text, run = page.read_text("utf-8"), Run.open(small_run)
+    for name_of_table in run.tables():
+        for column in run.table(name_of_table).columns:
+            assert f"`{column}`" in text, f"{name_of_table}: {column}"
+    for field in (*run.manifest, *run.manifest["figures"]):
+        assert f"`{field}`" in text, field
+    (code,) = (block.text for block in blocks(page) if block.language == "python")
+    exec(compile(code, name(page), "exec"), {})  # noqa: S102

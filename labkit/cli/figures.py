@@ -29,7 +29,8 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
     zero = figures.get("cells_zero")
     add("cells", "cells", count, "" if zero is None else f", {count(zero)} of them zero")
     add("converged_fraction", "converged", lambda value: percent(value, 2), " of the others")
-    add("passes", "passes", count)
+    ended = figures.get("ended")
+    add("passes", "passes", count, f", ended by: {ended}" if ended else "")
     add("pulses_mean", "pulses per cell", significant, " on average")
     add(
         "error_rms_fraction_of_gmax",

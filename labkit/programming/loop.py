@@ -6,6 +6,7 @@ and a pass costs one wait and a handful of messages, whatever the number of cell
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -207,10 +208,9 @@ class ProgramLoop:
                 messages=self._chip.messages() - messages,
             )
         )
-        self._progress.advance(
-            result.cells.size - self._live.size - self._zero.size,
-            f"pass {number}, verify error {1e6 * rms_s:.2f} uS rms",
-        )
+        error = f", verify error {1e6 * rms_s:.2f} uS rms" if math.isfinite(rms_s) else ""
+        done = result.cells.size - self._live.size - self._zero.size
+        self._progress.advance(done, f"pass {number}{error}")
 
     def _batch(self) -> tuple[_Places, NDArray[np.float32]]:
         """Cells of the next batch and their currents."""
@@ -224,33 +224,37 @@ class ProgramLoop:
     def _give(self, batch: Batch, places: _Places, number: int) -> Outcome:
         """Pulse; cells that got no pulse from a batch that ended well are left out from then on."""
         result = self.result
-        # Booked before it is sent: should anything fail from here on, what may have been given counts.
-        previous_a = result.last_amplitude_a[places]
-        result.pulses[places] = number
-        result.last_amplitude_a[places] = batch.amplitude
         try:
             self._chip.program(batch)
+            outcome = finish_batch(self._chip, batch)
         except (BatchRefused, EnvelopeExceeded, WearBudgetSpent):
-            result.pulses[places] = number - 1
-            result.last_amplitude_a[places] = previous_a
+            raise  # nothing was given
+        except BaseException:
+            # What may have been given counts; when it was is not known.
+            self._book(places, batch.amplitude, np.zeros(places.size, np.uint64), number)
             raise
         self._batch_id += 1
-        outcome = finish_batch(self._chip, batch)
-        if outcome.given is None:
-            result.pulsed_ns[places] = outcome.times_ns
+        given = outcome.given
+        if given is None:
+            self._book(places, batch.amplitude, outcome.times_ns, number)
             return outcome
-        given, missed = places[outcome.given], places[~outcome.given]
-        result.pulsed_ns[given] = outcome.times_ns[outcome.given]
-        result.pulses[missed] = number - 1
-        result.last_amplitude_a[missed] = previous_a[~outcome.given]
+        self._book(places[given], batch.amplitude[given], outcome.times_ns[given], number)
         if outcome.report.state is not State.DONE:
             raise cut_short(self._chip, outcome.report)
-        result.left_out[missed] = True
-        self._zero = self._zero[~result.left_out[self._zero]]
-        stay = np.flatnonzero(~result.left_out[self._live])
+        left_out = result.left_out
+        left_out[places[~given]] = True
+        self._zero = self._zero[~left_out[self._zero]]
+        stay = np.flatnonzero(~left_out[self._live])
         self._live = self._live[stay]
         self._strategy.keep(stay)
         return outcome
+
+    def _book(
+        self, places: _Places, amplitude_a: NDArray[np.float32], times_ns: NDArray[np.uint64], number: int
+    ) -> None:
+        self.result.pulses[places] = number  # every cell that is not done was pulsed in every pass
+        self.result.last_amplitude_a[places] = amplitude_a
+        self.result.pulsed_ns[places] = times_ns
 
     # ------------------------------------------------------------------ judging
 
@@ -268,7 +272,7 @@ class ProgramLoop:
         self._live = self._live[stay]
         self._strategy.keep(stay)
         self._amplitude_a = self._strategy.next(error_s[stay])
-        known = error_s if np.isfinite(error_s).all() else error_s[np.isfinite(error_s)]
+        known = error_s[np.isfinite(error_s)]
         return float(np.sqrt(np.mean(np.square(known, dtype=np.float64)))) if known.size else float("nan")
 
     def _undone(

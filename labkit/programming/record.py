@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -64,7 +63,7 @@ class ProgramResult:
     last_amplitude_a : ndarray of float32
         Current of the last pulse, ampere, NaN before the first.
     pulsed_ns : ndarray of uint64
-        Board time at which the last pulse ended; 0 where there was none.
+        Board time at which the last pulse ended; 0 where there was none, or it is not known.
     left_out : ndarray of bool
         The board forbids the cell (mask), or gave no reading of it: the loop went on without it.
     passes : list of PassRecord
@@ -110,13 +109,11 @@ class ProgramResult:
         """Indices of the cells that were pulsed and not accepted."""
         return self.cells[~self.converged & ~self.left_out & (self.pulses > 0)]
 
-    def pass_columns(self) -> dict[str, Any]:
+    def pass_columns(self) -> dict[str, NDArray[Any]]:
         """Columns of the table ``passes``."""
-        names = ("number", *(name for name in PassRecord.__slots__ if name != "number"))
-        columns = {name: _column(self.passes, name) for name in names}
-        return {"pass": columns.pop("number"), **columns}
-
-
-def _column(passes: Sequence[PassRecord], name: str) -> NDArray[Any]:
-    dtype = np.float64 if name in ("rms_error_s", "seconds_host") else np.int64
-    return np.array([getattr(record, name) for record in passes], dtype)
+        columns: dict[str, NDArray[Any]] = {}
+        for entry in fields(PassRecord):
+            values = [getattr(record, entry.name) for record in self.passes]
+            kind = np.float64 if entry.type == "float" else np.int64
+            columns["pass" if entry.name == "number" else entry.name] = np.array(values, kind)
+        return columns

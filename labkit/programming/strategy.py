@@ -32,11 +32,11 @@ class Strategy(Protocol):
         Parameters
         ----------
         error_s : ndarray of float32, shape (n,)
-            Reading minus verify target, siemens; finite.
+            Reading minus verify target, siemens; NaN, never close enough, where a cell gave no reading.
         """
 
     def keep(self, chosen: NDArray[np.intp]) -> None:
         """Forget all cells but those at these places, which ascend."""
 
     def next(self, error_s: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return the next currents, ampere, shape (n,); the errors are those of the cells kept."""
+        """Return the next currents, ampere, shape (n,), for the errors of the cells kept; none is NaN."""

@@ -58,7 +58,8 @@ class Verifier:
     def __init__(self, chip: GuardedChip, clock: Clock, drift: Drift, settings: ProgramSettings) -> None:
         self._chip, self._clock, self._drift, self._settings = chip, clock, drift, settings
         self._setup = settings.read_setup
-        self._full_s = np.float32((settings.read_range_a or 0.0) / settings.read_voltage_v)
+        range_a = np.inf if settings.read_range_a is None else settings.read_range_a
+        self._full_s = np.float32(range_a / settings.read_voltage_v)
 
     def read(
         self,

@@ -25,6 +25,7 @@ from drivers.chip import (
     EntryCode,
     Geometry,
     Identity,
+    Limits,
     ReadFlag,
     Reading,
     ReadSetup,
@@ -76,6 +77,7 @@ class MeltChip:
         self.cut_read: int | None = None
         self.refuse = False
         self.serial = "7"
+        self.board = LIMITS
         self.on = self.connected = False
         self.waited_on_s = 0.0
         self._report = BatchReport(0, False, State.IDLE, 0, 0, 0, 0, 0, 0, 0)
@@ -116,8 +118,8 @@ class MeltChip:
     def geometry(self) -> Geometry:
         return self._geometry
 
-    def limits(self) -> Any:
-        return LIMITS
+    def limits(self) -> Limits:
+        return self.board
 
     def boot_id(self) -> int:
         return 1

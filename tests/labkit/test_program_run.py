@@ -231,6 +231,20 @@ def test_weights_that_are_all_zero_are_reset_cells(tmp_path: Path) -> None:
     assert run.table("cells")["pulses"].tolist() == [1] * 8
 
 
+def test_masked_cells_are_told_apart_and_a_chip_of_nothing_else_is_an_error(tmp_path: Path) -> None:
+    chip = MeltChip(32, 48)
+    chip.mask(np.arange(10, dtype=np.uint32))
+    run = run_on(chip, tmp_path)
+    cells = run.table("cells")
+    assert cells["programmed"].to_numpy().tolist() == [False] * 10 + [True] * (len(cells) - 10)
+    assert run.manifest["figures"]["cells_left_out"] == 10
+    assert run.table("reads/0000")["age_s"].isna().sum() == 10
+    assert sum(run.table("reads/0000").attrs["missing"].values()) == 10
+    chip.mask(np.arange(32 * 48, dtype=np.uint32))
+    with pytest.raises(StationError, match="mask forbids all"):
+        run_on(chip, tmp_path, out=tmp_path / "none")
+
+
 # ---------------------------------------------------------------- ended early
 
 
@@ -256,9 +270,10 @@ def test_an_early_end_leaves_what_is_known_and_a_safe_chip(
 ) -> None:
     chip = MeltChip(32, 48)
     chip.during = at_batch(chip, 3, "wait", error)
-    with pytest.raises(type(error)):
+    with pytest.raises(type(error)) as caught:
         run_on(chip, tmp_path)
     run = Run.open(tmp_path / "run")
+    assert caught.value.__notes__ == [f"what is known of the run is kept in {run.path}"]
     assert run.manifest["status"] == status
     assert run.manifest["error"].startswith(type(error).__name__)
     cells = run.table("cells")

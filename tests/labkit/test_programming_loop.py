@@ -269,6 +269,17 @@ def test_cells_are_read_at_their_verify_age_however_many_passes() -> None:
     np.testing.assert_allclose(1e-9 * np.diff(ages)[::2], 7.0, atol=0.01)
 
 
+def test_without_pulse_stamps_every_pulse_is_as_old_as_its_batch() -> None:
+    chip = MeltChip()
+    chip.board = replace(chip.board, pulse_stamps=False)
+    result = programmed(chip, levels(300, 0.0, 0.5))
+    assert "times" not in chip.calls
+    late_ns = result.pulsed_ns.astype(np.int64) - chip.pulsed_ns[:600]
+    assert late_ns.min() > 0
+    assert late_ns.max() < 1e6
+    assert result.converged.mean() > 0.98
+
+
 def test_several_reads_are_spread_over_time_and_averaged() -> None:
     chip = MeltChip()
     chip.noise = 0.2
@@ -435,6 +446,7 @@ def test_an_interrupt_leaves_every_pulse_that_may_have_been_given_counted(moment
     np.testing.assert_array_equal(guarded.wear[:60], chip.counted[:60])
     second = chip.batches[1]
     np.testing.assert_array_equal(loop.result.last_amplitude_a[second.cells], second.amplitude)
+    assert not loop.result.pulsed_ns[second.cells].any()  # nobody could ask when
 
 
 def test_a_read_cut_short_is_an_error_and_not_a_reading() -> None:
