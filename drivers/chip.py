@@ -128,7 +128,9 @@ class Geometry:
             The address lies outside the chip.
         """
         if not (0 <= bank < self.banks and 0 <= row < self.rows and 0 <= col < self.cols):
-            raise IndexError(f"cell ({bank}, {row}, {col}) is outside {self.banks} x {self.rows} x {self.cols}")
+            raise IndexError(
+                f"cell ({bank}, {row}, {col}) is outside {self.banks} x {self.rows} x {self.cols}"
+            )
         return (bank * self.rows + row) * self.cols + col
 
 

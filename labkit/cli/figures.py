@@ -26,17 +26,16 @@ def figure_rows(figures: dict[str, Any]) -> list[tuple[str, str]]:
         if (value := figures.get(key)) is not None:
             rows.append((name, f"{wording(value)}{after}"))
 
-    zero = figures.get("cells_zero")
-    add("cells", "cells", count, "" if zero is None else f", {count(zero)} of them zero")
-    add("converged_fraction", "converged", lambda value: percent(value, 2), " of the others")
-    ended = figures.get("ended")
-    add("passes", "passes", count, f", ended by: {ended}" if ended else "")
-    add("pulses_mean", "pulses per cell", significant, " on average")
+    zero, ended = figures.get("cells_zero"), figures.get("ended")
+    add("cells", "cells", count, f", {count(zero)} of them RESET for a target of zero" if zero else "")
+    add("converged_fraction", "converged", lambda value: percent(value, 2), " of the non-zero targets")
+    add("passes", "passes", count, f" ({ended})" if ended else "")
+    add("pulses_mean", "pulses", significant, " per cell with a non-zero target")
     add(
         "error_rms_fraction_of_gmax",
         "error",
         lambda value: percent(value, 2),
-        " of full scale, rms of an independent read",
+        " of full scale, rms of the first independent read",
     )
     add("messages", "messages", count)
     add("seconds", "time", age)

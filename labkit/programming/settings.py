@@ -62,7 +62,8 @@ class ProgramSettings:
     pulses_max : int
         Pulses a cell may get. Default 55 (device-physics §3.7, from memory).
     passes_max : int, optional
-        Passes of the loop; by default only `pulses_max` ends it.
+        Passes of the loop. Default 30: later ones bring one cell in a thousand, and let all others age. None:
+        only `pulses_max` ends it.
     loop_gain : float
         Share of an error that the next current corrects. Default 0.7 (device-physics §1.6, §3.7).
     loop_gain_min : float
@@ -83,7 +84,8 @@ class ProgramSettings:
         0.2 V (device-physics §3.9).
     read_samples : int
     read_aperture_s : float
-        Conversions averaged, and the time of one. Defaults 1 and 1 us.
+        Conversions averaged, and the time of one. Defaults 8 and 1 us: the verify error is the noise of one short
+        read, and a longer one costs next to nothing (device-physics §1.6).
     read_range_a : float, optional
         Fixed current range of the reads; by default the smallest that holds a fully SET cell.
     """
@@ -97,7 +99,7 @@ class ProgramSettings:
     reads_per_pass: int = 1
     read_interval_s: float = 0.3
     pulses_max: int = 55
-    passes_max: int | None = None
+    passes_max: int | None = 30
     loop_gain: float = 0.7
     loop_gain_min: float = 0.15
     current_min_a: float | None = None
@@ -110,7 +112,7 @@ class ProgramSettings:
     pulse_fall_s: float = 5e-9
     pulse_period_s: float = 1e-6
     read_voltage_v: float = 0.2
-    read_samples: int = 1
+    read_samples: int = 8
     read_aperture_s: float = 1e-6
     read_range_a: float | None = None
 

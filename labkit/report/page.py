@@ -139,7 +139,7 @@ def _tiles(evidence: Evidence) -> list[tuple[str, str, str]]:
         tiles.append((percent(rms / evidence.g_max_s, 2), "rms error", "of full scale, non-zero targets"))
     else:
         add("error_rms_fraction_of_gmax", "rms error", "of full scale", lambda x: percent(x, 2))
-    add("pulses_mean", "pulses", "mean per cell", significant)
+    add("pulses_mean", "pulses", "mean, non-zero targets", significant)
     accuracy = evidence.accuracy
     if accuracy is not None and not accuracy.empty and "accuracy_compensated" in accuracy:
         last = accuracy.sort_values("age_s").iloc[-1]
