@@ -348,7 +348,7 @@ class Chip(Protocol):
         """Banks, rows and columns."""
 
     def limits(self) -> Limits:
-        """What the board can do, SI units."""
+        """Tell what the board can do, SI units."""
 
     def boot_id(self) -> int:
         """Return a number that changes whenever volatile board state was lost."""

@@ -39,14 +39,13 @@ from drivers.chip import (
 )
 from drivers.errors import (
     BatchRefused,
-    ForeignBatch,
     InstrumentError,
     LinkError,
     ProtocolMismatch,
     StaleAnswer,
 )
 from drivers.selections import Selections
-from drivers.session import Accepted, Session, integers
+from drivers.session import Accepted, Session, integers, is_same
 from drivers.visa import Answer, Unit, VisaLink
 
 __all__ = ["PROTOCOL", "PcmController"]
@@ -78,7 +77,9 @@ class PcmController:
             self._session.close()
             raise
         self._session.on_loss = self._forget
-        self._selections = Selections(self._geometry.cells, self._limits.selections)
+        self._selections = Selections(
+            self._geometry.cells, self._limits.selections, self._limits.block_max_bytes
+        )
         self._templates: dict[Pulse, int] = {}
         self._setup: ReadSetup | None = None
         self._sent: Accepted | None = None
@@ -143,7 +144,15 @@ class PcmController:
         self.protocol_version = version
         self._capabilities = frozenset(groups)
         self._geometry = Geometry(*integers(geometry.text, 3))
-        self._limits = Limits.from_json(json.loads(limits.block or b"{}"))
+        try:
+            self._limits = Limits.from_json(json.loads(limits.block or b""))
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ProtocolMismatch(
+                f"the limits of the board at {self._link.address} cannot be used ({error!r}): compare SYST:LIM? "
+                "with its manual",
+                version=version,
+                wanted=PROTOCOL,
+            ) from error
         forms = self._limits.program_formats
         self._form = next((form for form in ("U16", "F32", "U8") if form in forms), "U8")
         self._session.formats = [f"FORM:PROG {self._form}"]
@@ -171,7 +180,7 @@ class PcmController:
         return self._geometry
 
     def limits(self) -> Limits:
-        """What the board can do, SI units."""
+        """Limits of the board, SI units."""
         return self._limits
 
     def messages(self) -> int:
@@ -210,10 +219,20 @@ class PcmController:
         ------
         InstrumentError
             A unit was refused.
-        LinkError, BoardRestarted, LockRefused
+        LinkError, BoardRestarted, LockRefused, ForeignBatch
             The link broke twice, or what was behind it.
         """
         return self._session.ask(units, lengths=lengths, timeout_s=timeout_s)
+
+    def send(self, units: list[Unit]) -> None:
+        """Send a message of your own without a query; a refusal is seen in :meth:`errors`.
+
+        Raises
+        ------
+        LinkError
+            The link broke; the next message finds out what was behind it.
+        """
+        self._link.send(units)
 
     def _number(self, query: str) -> int:
         return integers(self.ask([query])[0].text, 1)[0]
@@ -260,9 +279,12 @@ class PcmController:
     def abort(self) -> None:
         """End the running operation at the next cell boundary."""
         self.ask(["SYST:ABOR", "*OPC?"])
+        self._session.in_flight = None
 
     def mask(self, cells: NDArray[np.uint32]) -> None:
         """Forbid exactly these cells to every later batch and read."""
+        if cells.size and cells.max() >= self._geometry.cells:
+            raise InstrumentError(f"cell {cells.max()} is outside the chip of {self._geometry.cells} cells")
         bits = np.zeros(self._geometry.cells, np.bool_)
         bits[cells] = True
         self.ask([("ARR:MASK ", block_of(np.packbits(bits, bitorder="little"))), "SYST:LOCK:OWN?"])
@@ -286,7 +308,7 @@ class PcmController:
     def program(self, batch: Batch) -> None:
         """Start a batch.
 
-        Amplitudes go as 16-bit fractions of the full scale where the board takes them: steps of 7 nA at 450 uA.
+        Amplitudes go as 16-bit fractions of the full scale where the board takes them: 7 nA of 450 uA.
 
         Raises
         ------
@@ -294,60 +316,76 @@ class PcmController:
             Nothing was pulsed; the errors are the board's.
         ForeignBatch
             Somebody else programmed meanwhile.
+        LockRefused
+            Another host controls the board, or did while the link was broken.
         BoardRestarted
             The board lost its state while the batch was on its way; its ``batch_id`` says which.
         LinkError
             The board does not answer any more.
         """
         codes = codes_of(batch.amplitude, batch.pulse, self._form)
-        if codes.nbytes > self._limits.block_max_bytes:
+        room = self._limits.block_max_bytes
+        if codes.nbytes > room:
             raise BatchRefused(
-                f"{codes.size} amplitudes are {codes.nbytes} bytes, the board takes {self._limits.block_max_bytes} "
-                "in one message: program fewer cells at once"
+                f"{codes.size} amplitudes are {codes.nbytes} bytes, the board takes {room} in one message: "
+                "program fewer cells at once"
             )
         block = block_of(codes)
-        for attempt in (1, 2):
-            handle, units = self._selections.find(batch.cells)
-            template = self._template(batch.pulse)
-            head = f"{batch.id},{handle},{template},".encode()
-            tail = f",{batch.count}".encode() if batch.count != 1 else b""
-            mine = (batch.id, batch_crc(self._session.token, (head, block, tail)))
-            units.append(("PROG:CELL ", head, block, tail))
-            try:
-                last = self._send_batch(units, mine)
-            except LinkError as broken:
-                last = self._after_break(batch.id, broken)
-                if last == self._session.last and last[0] < batch.id and attempt == 1:
-                    self._selections.forget()  # how much of the message arrived is not known
-                    continue
-            break
-        if (last[0], last[2]) != mine:
-            raise ForeignBatch(
-                f"the board's last batch is {last[0]}, and not as this host sent {batch.id}: another program "
-                "pulses this chip; stop it, and read all cells before going on",
-                batch_id=last[0],
-            )
+        before = self._session.in_flight
+        try:
+            last = self._deliver(batch, block, room - codes.nbytes)
+        except BatchRefused:
+            self._session.in_flight = before
+            raise
         self._session.last = self._sent = last
         self._total, self._started = batch.cells.size, "PROG"
 
-    def _send_batch(self, units: list[Unit], mine: tuple[int, int]) -> Accepted:
+    def _deliver(self, batch: Batch, block: bytes, room: int) -> Accepted:
+        """Send a batch, again where the board has proved that it never got it; returns its acceptance."""
+        for attempt in (1, 2):
+            # First the template: its message can fail, and then no selection may count as sent.
+            template = self._template(batch.pulse)
+            handle, units = self._find(batch.cells, room)
+            head = f"{batch.id},{handle},{template},".encode()
+            tail = f",{batch.count}".encode() if batch.count != 1 else b""
+            mine = (batch.id, 0, batch_crc(self._session.token, (head, block, tail)))
+            units.append(("PROG:CELL ", head, block, tail))
+            self._session.in_flight = batch.id
+            try:
+                (answer,) = self._session.ask_once([*units, "PROG:LAST?"], refused=BatchRefused)
+                identity, done, crc = integers(answer.text, 3)
+                last, undisturbed = (identity, done, crc), True
+            except LinkError as broken:
+                self._selections.forget()  # how much of the message arrived is not known
+                last, undisturbed = self._session.recover(broken)
+                if is_same(last, self._session.last) and last[0] < batch.id:
+                    if not undisturbed:
+                        raise self._session.disturbed() from broken
+                    if attempt == 1:
+                        continue
+                    raise
+            except BaseException:
+                self._selections.forget()  # the message ended somewhere among its units
+                raise
+            if not is_same(last, mine):
+                raise self._session.foreign(last)
+            return last
+        raise AssertionError("the second attempt returns or raises")
+
+    def _find(self, cells: NDArray[np.uint32], room: int) -> tuple[int, list[Unit]]:
+        """Return the handle of a batch's cells; where `room` is too small, their list goes ahead by itself."""
         try:
-            (answer,) = self._session.ask_once([*units, "PROG:LAST?"], refused=BatchRefused)
-        except BatchRefused:
-            self._selections.forget()  # the message ended somewhere among its units
+            handle, units = self._selections.find(cells)
+        except InstrumentError as error:
+            raise BatchRefused(str(error)) from error
+        if sum(len(unit[1]) for unit in units) <= room:
+            return handle, units
+        try:
+            self._session.ask([*units, "SYST:LOCK:OWN?"], refused=BatchRefused)
+        except BaseException:
+            self._selections.forget()
             raise
-        identity, done, crc = integers(answer.text, 3)
-        return identity, done, crc
-
-    def _after_break(self, batch_id: int, broken: LinkError) -> Accepted:
-        from drivers.errors import BoardRestarted
-
-        try:
-            return self._session.recover(broken)
-        except BoardRestarted as restarted:
-            raise BoardRestarted(
-                str(restarted), before=restarted.before, now=restarted.now, batch_id=batch_id
-            ) from broken
+        return handle, []
 
     def _template(self, pulse: Pulse) -> int:
         """Return the template of a pulse, defining it where the board does not have it."""
@@ -362,7 +400,10 @@ class PcmController:
         rounded = [float(field) for field in answer.text.split(",")[:4]]
         asked = (pulse.rise_s, pulse.top_s, pulse.fall_s, pulse.period_s)
         tick_s = 1.0 / self._limits.clock_hz
-        if any(abs(got - want) > 0.51 * tick_s for got, want in zip(rounded, asked, strict=True)):
+        # Ten digits are answered, so a long period comes back with an error of its own.
+        if any(
+            abs(got - want) > 0.01 * tick_s + 1e-9 * want for got, want in zip(rounded, asked, strict=True)
+        ):
             raise BatchRefused(
                 f"the board made a pulse of {rounded} s of {list(asked)} s (rise, top, fall, period): choose "
                 f"multiples of its clock, {tick_s:g} s"
@@ -404,7 +445,11 @@ class PcmController:
             return np.zeros(0, np.uint32)
         handle, units = self._selections.find(cells)
         if units:
-            self.ask([*units, "SYST:LOCK:OWN?"])
+            try:
+                self.ask([*units, "SYST:LOCK:OWN?"])
+            except BaseException:
+                self._selections.forget()
+                raise
         return self._fetch(f"ARR:CYCL? {handle},", str(handle), cells.size, "<u4")
 
     # ---- reading ------------------------------------------------------------------------------------------
@@ -420,8 +465,6 @@ class PcmController:
         StaleAnswer, MalformedAnswer, LinkError
             No answer could be trusted, twice.
         """
-        if not cells.size:
-            raise InstrumentError("no cells to read: give at least one")
         handle, units = self._selections.find(cells)
         settings = self._read_settings(setup)
         takes_s = self._read_time_s(cells.size, setup)
@@ -445,10 +488,10 @@ class PcmController:
                 identity = self._done_read(state)
                 kinds = (("READ:DATA?", "<f4"), ("READ:FLAG?", "<u1"), ("READ:TST?", "<u8"))[: len(widths)]
                 blocks = [self._fetch(query, str(identity), cells.size, dtype) for query, dtype in kinds]
-        except InstrumentError:
+        except BaseException:
             self._forget()  # the message ended somewhere among its units
             raise
-        self._setup = setup
+        self._setup, self._session.in_flight = setup, None
         return Reading(
             g_s=blocks[0],
             flags=blocks[1],
@@ -474,7 +517,7 @@ class PcmController:
         return groups * setup.samples * (setup.aperture_s + self._limits.read_overhead_s)
 
     def _done_read(self, state: Answer) -> int:
-        identity, word = (state.text.split(",") + [""])[:2]
+        identity, word = [*state.text.split(","), ""][:2]
         if word != "DONE":
             raise self._failed(f"the read ended as {word or state.text}")
         return int(identity)
@@ -513,6 +556,7 @@ class PcmController:
             It runs longer than `timeout_s`.
         """
         _, state = self._session.ask(["*OPC?", f"{self._started}:STAT?"], timeout_s=timeout_s)
+        self._session.in_flight = None
         return State(state.text.split(",")[1])
 
 

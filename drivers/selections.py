@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.blocks import block_of
+from drivers.errors import InstrumentError
 from drivers.visa import Unit
 
 __all__ = ["Selections"]
@@ -32,10 +34,12 @@ class Selections:
         Cells of the chip.
     handles : int
         Selections the board holds.
+    block_max_bytes : int
+        Its largest block.
     """
 
-    def __init__(self, cells: int, handles: int) -> None:
-        self._cells = cells
+    def __init__(self, cells: int, handles: int, block_max_bytes: int) -> None:
+        self._cells, self._block_max_bytes = cells, block_max_bytes
         self._free = list(range(1, 1 + min(handles, _REMEMBERED)))[::-1]
         self._known: OrderedDict[int, _Known] = OrderedDict()
 
@@ -49,8 +53,15 @@ class Selections:
         """Return the handle of a list of cells, and what defines it where the board does not know it yet.
 
         The definition counts as sent; where it was not, :meth:`forget`.
+
+        Raises
+        ------
+        InstrumentError
+            The list is empty, or longer than the board's largest block.
         """
-        if cells.size == self._cells and cells[0] == 0 and _ascends(cells):
+        if not cells.size:
+            raise InstrumentError("the list of cells is empty: give at least one")
+        if cells.size == self._cells and cells[0] == 0 and cells[-1] == self._cells - 1 and _ascends(cells):
             return 0, []
         for known in reversed(self._known.values()):
             same = (
@@ -59,17 +70,23 @@ class Selections:
             if same and np.array_equal(known.cells, cells):
                 self._known.move_to_end(known.handle)
                 return known.handle, []
+        kind, contents = self._definition(cells)
+        if contents.nbytes > self._block_max_bytes:
+            raise InstrumentError(
+                f"a list of {cells.size} cells out of order is {contents.nbytes} bytes, the board takes "
+                f"{self._block_max_bytes} in one message: sort it, or use fewer cells at once"
+            )
         handle = self._free.pop() if self._free else self._known.popitem(last=False)[0]
         self._known[handle] = _Known(handle, cells.copy())
-        return handle, [self._define(handle, cells)]
+        return handle, [(f"SEL:{kind} {handle},", block_of(contents))]
 
-    def _define(self, handle: int, cells: NDArray[np.uint32]) -> Unit:
-        """A bit map for lists in index order, where it is shorter; else the list itself."""
-        if _ascends(cells) and self._cells // 8 < 4 * cells.size:
+    def _definition(self, cells: NDArray[np.uint32]) -> tuple[str, NDArray[Any]]:
+        """Return a bit map for lists in index order, where it is shorter; else the list itself."""
+        if self._cells // 8 < 4 * cells.size and cells[-1] < self._cells and _ascends(cells):
             bits = np.zeros(self._cells, np.bool_)
             bits[cells] = True
-            return (f"SEL:BITM {handle},", block_of(np.packbits(bits, bitorder="little")))
-        return (f"SEL:LIST {handle},", block_of(cells))
+            return "BITM", np.packbits(bits, bitorder="little")
+        return "LIST", cells  # a cell that does not exist is left for the board to refuse
 
 
 def _ascends(cells: NDArray[np.uint32]) -> bool:

@@ -1,4 +1,4 @@
-"""One host's conversation with a board: its lock, its errors, and how it finds its feet again after a break.
+"""One host's conversation with a board: its lock, its errors, how it finds its feet after a break.
 
 A time-out or a broken link ends in :meth:`Session.recover`, the steps of controller-protocol §6.5: reopen, take
 the lock back with the old token (which silences the old connection), compare the boot id, ask which batch ran
@@ -11,16 +11,31 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any
 
 from drivers.chip import BoardError
-from drivers.errors import BoardRestarted, InstrumentError, LinkError, LockRefused, StaleAnswer
+from drivers.errors import (
+    BoardRestarted,
+    ForeignBatch,
+    InstrumentError,
+    LinkError,
+    LockRefused,
+    MalformedAnswer,
+    StaleAnswer,
+)
 from drivers.visa import Answer, Unit, VisaLink
 
-__all__ = ["Accepted", "Session", "integers"]
+__all__ = ["Accepted", "Session", "integers", "is_same"]
 
 Accepted = tuple[int, int, int]
 """Id, entries done and CRC-32 of the last batch a board accepted."""
+
+
+_CLOSE_TIMEOUT_S = 2.0
+
+
+def is_same(a: Accepted, b: Accepted) -> bool:
+    """Whether two answers speak of one batch, however far it was at either time."""
+    return (a[0], a[2]) == (b[0], b[2])
 
 
 def integers(text: str, count: int) -> list[int]:
@@ -64,6 +79,8 @@ class Session:
         Last batch the board is known to have accepted.
     token : str
         Names this host; drawn at random and kept.
+    in_flight : int or None
+        Batch that may be running, so that its cells are in doubt where the board restarts.
     on_loss : callable
         Called where the board may have lost what it was told: selections, templates, settings.
     """
@@ -73,6 +90,7 @@ class Session:
         self.token = f"labkit-{secrets.token_hex(8)}"
         self.formats = list(formats)
         self.on_loss: Callable[[], None] = lambda: None
+        self.in_flight: int | None = None
         self._lock = threading.RLock()
         self.boot_id, self.last, _ = self._enter()
 
@@ -93,14 +111,14 @@ class Session:
         ------
         InstrumentError
             The board refused a unit; of the given kind.
-        BoardRestarted, LockRefused, LinkError
+        BoardRestarted, LockRefused, ForeignBatch, LinkError
             The link broke, and what was found behind it.
         """
         with self._lock:
             try:
                 return self.ask_once(units, lengths=lengths, timeout_s=timeout_s, refused=refused)
             except LinkError as broken:
-                self.recover(broken)
+                self._go_on(broken)
                 return self.ask_once(units, lengths=lengths, timeout_s=timeout_s, refused=refused)
 
     def ask_once(
@@ -116,28 +134,43 @@ class Session:
             answers = self.link.ask(units, lengths=lengths, timeout_s=timeout_s)
             wanted = sum(_is_query(unit) for unit in units)
             if len(answers) != wanted:
-                raise _raised(self.errors(), refused)
+                raise _raised(self._drain([]), refused)
             return answers
 
     def errors(self) -> list[BoardError]:
-        """Drain the error queue."""
+        """Drain the error queue, which outlives a broken link (controller-protocol §4)."""
         found: list[BoardError] = []
         with self._lock:
-            while True:
-                (count,) = integers(self.link.ask(["SYST:ERR:COUN?"])[0].text, 1)
-                if not count:
-                    return found
-                # Text in quotes may hold a semicolon, so each error is asked for by itself.
-                found.extend(_parsed(self.link.ask(["SYST:ERR?"])[0].text) for _ in range(count))
+            try:
+                return self._drain(found)
+            except LinkError as broken:
+                self._go_on(broken)
+                return self._drain(found)
+
+    def _drain(self, found: list[BoardError]) -> list[BoardError]:
+        """Append what the queue holds."""
+        while True:
+            (count,) = integers(self._told("SYST:ERR:COUN?"), 1)
+            if not count:
+                return found
+            # Text in quotes may hold a semicolon, so each error is asked for by itself.
+            for _ in range(count):
+                found.append(_parsed(self._told("SYST:ERR?")))
+
+    def _told(self, query: str) -> str:
+        answers = self.link.ask([query])
+        return answers[0].text if answers else ""
 
     # ---- after a break --------------------------------------------------------------------------------------
-    def recover(self, broken: LinkError) -> Accepted:
+    def recover(self, broken: LinkError) -> tuple[Accepted, bool]:
         """Find the board again after a broken link (controller-protocol §6.5).
 
         Returns
         -------
-        Accepted
+        last : Accepted
             The last batch the board accepted.
+        undisturbed : bool
+            Whether nobody else controlled it meanwhile.
 
         Raises
         ------
@@ -156,27 +189,59 @@ class Session:
                 raise again from broken
             if boot_id != self.boot_id:
                 before, self.boot_id, self.last = self.boot_id, boot_id, last
+                in_flight, self.in_flight = self.in_flight, None
                 self.on_loss()
                 raise BoardRestarted(
                     "the board restarted: its power is off, and what it was told is lost; cells of a batch that "
                     "was in flight must be read before they are pulsed again",
                     before=before,
                     now=boot_id,
+                    batch_id=in_flight,
                 ) from broken
             if not same_owner:
                 self.on_loss()
-            return last
+            return last, same_owner
+
+    def _go_on(self, broken: LinkError) -> None:
+        """Recover, and refuse to go on as if nothing had been where somebody else was at work."""
+        last, undisturbed = self.recover(broken)
+        if not is_same(last, self.last):
+            raise self.foreign(last) from broken
+        if not undisturbed:
+            raise self.disturbed() from broken
+
+    def foreign(self, last: Accepted) -> ForeignBatch:
+        """Return the error for a last batch this host did not send; later ids follow on it."""
+        self.last = last
+        return ForeignBatch(
+            f"the board's last batch is {last[0]}, and this host did not send it: another program pulses this chip; "
+            "stop it, and read all cells before going on",
+            batch_id=last[0],
+        )
+
+    def disturbed(self) -> LockRefused:
+        """Return the error for a board that another host controlled while the link was broken."""
+        return LockRefused(
+            f"another host controlled the board at {self.link.address} while the link was broken: its mask and "
+            "settings may have changed; stop that program, send them again and repeat this call"
+        )
 
     def _enter(self) -> tuple[int, Accepted, bool]:
         """Take the lock; returns boot id, last batch, and whether nobody else had the lock meanwhile."""
-        quoted = self.token.replace('"', '""')
-        units: list[Unit] = [f'SYST:LOCK:REQ? "{quoted}"', "SYST:BOOT?", "PROG:LAST?"]
-        granted, boot, last = (answer.text for answer in self.link.ask(units))
+        units: list[Unit] = [f'SYST:LOCK:REQ? "{self.token}"', "SYST:BOOT?", "PROG:LAST?"]
+        answers = [answer.text for answer in self.link.ask(units)]
+        if len(answers) != len(units):
+            self.link.close()
+            raise MalformedAnswer(
+                f"what answers at {self.link.address} is no PCM controller; check the address in the bench file",
+                address=self.link.address,
+            )
+        granted, boot, last = answers
         if granted not in ("1", "2"):
             self.link.close()
             raise LockRefused(
-                f"another host controls the board at {self.link.address}: stop that program first (its lock ends "
-                "with its connection)"
+                f"another host controls the board at {self.link.address}: stop that program first (its lock "
+                "ends with its connection)"
             )
         if self.formats:
             self.ask_once([*self.formats, "SYST:LOCK:OWN?"])
@@ -187,19 +252,20 @@ class Session:
         """Give the lock back and close; never raises."""
         with self._lock:
             with suppress(Exception):  # the lock ends with the connection anyway
-                self.link.ask(["SYST:LOCK:REL", "SYST:LOCK:OWN?"])
+                self.link.ask(["SYST:LOCK:REL", "SYST:LOCK:OWN?"], timeout_s=_CLOSE_TIMEOUT_S)
             self.link.close()
 
 
 def _is_query(unit: Unit) -> bool:
-    head: Any = unit if isinstance(unit, str) else unit[0]
-    return head.split(" ", 1)[0].endswith("?" if isinstance(head, str) else b"?")
+    head = unit if isinstance(unit, str) else unit[0]
+    text = head if isinstance(head, str) else head.decode("latin-1")
+    return text.split(" ", 1)[0].endswith("?")
 
 
 def _parsed(text: str) -> BoardError:
-    code, _, quoted = text.partition(",")
-    said, _, info = quoted.strip().strip('"').replace('""', '"').partition(";")
-    return BoardError(int(code), said, info)
+    (code,) = integers(text, 1)
+    said, _, info = text.partition(",")[2].strip().strip('"').replace('""', '"').partition(";")
+    return BoardError(code, said, info)
 
 
 def _raised(errors: list[BoardError], kind: type[InstrumentError]) -> InstrumentError:

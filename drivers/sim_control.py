@@ -5,7 +5,7 @@ Kept apart from the ordinary driver: tests and the station's clock use it, progr
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,13 @@ from drivers.session import integers
 
 if TYPE_CHECKING:
     from drivers.controller import PcmController
+    from drivers.visa import Unit
 
 __all__ = ["SimControl"]
 
 _DONE = "SYST:LOCK:OWN?"
+_UNANSWERED = frozenset({"BOOT", "DROP", "LATE", "MUTE", "TRUN"})
+"""Faults that would hit the answer to the message that arms them."""
 
 
 class SimControl:
@@ -75,9 +78,16 @@ class SimControl:
         return integers(self._chip.ask(["SIM:SEED?"])[0].text, 1)[0]
 
     def fault(self, name: str, *arguments: object) -> None:
-        """Arm a fault by its name in controller-protocol §11."""
-        said = ",".join((name, *(str(argument) for argument in arguments)))
-        self._chip.ask([f"SIM:FAUL {said}", _DONE])
+        """Arm a fault by its name in controller-protocol §11.
+
+        One that breaks the link or the board is armed without an answer: it hits the next message, and whether
+        the board took it is seen in ``errors()``.
+        """
+        unit = "SIM:FAUL " + ",".join((name, *(str(argument) for argument in arguments)))
+        if name in _UNANSWERED:
+            self._chip.send([unit])
+        else:
+            self._chip.ask([unit, _DONE])
 
     def clear_faults(self) -> None:
         """Disarm all faults; stuck cells stay."""
@@ -91,9 +101,9 @@ class SimControl:
         """Pulses physically given to cells, whatever the board's counters say, shape (n,)."""
         return self._told("SIM:PULS?", cells, "<u4")
 
-    def _told(self, query: str, cells: NDArray[np.uint32], dtype: str) -> NDArray[np.generic]:
+    def _told(self, query: str, cells: NDArray[np.uint32], dtype: str) -> NDArray[Any]:
         handle = self._chip.limits().selections  # the driver's own lists never reach the last handle
-        units = [(f"SEL:LIST {handle},", block_of(cells)), f"{query} {handle},0,{cells.size}"]
+        units: list[Unit] = [(f"SEL:LIST {handle},", block_of(cells)), f"{query} {handle},0,{cells.size}"]
         (answer,) = self._chip.ask(units, lengths=(4 * cells.size,))
         if answer.text != f"{handle},0," or answer.block is None:
             raise StaleAnswer(f"the board answered for {answer.text!r}", got=answer.text)

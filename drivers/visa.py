@@ -148,7 +148,7 @@ class VisaLink:
     def ask(
         self, units: Sequence[Unit], *, lengths: Sequence[int | None] = (), timeout_s: float | None = None
     ) -> list[Answer]:
-        """Send a message with queries, and return the answers in order; fewer than asked where one was refused.
+        """Send a message with queries; returns the answers in order, fewer where a unit was refused.
 
         Parameters
         ----------
@@ -189,7 +189,7 @@ class VisaLink:
         self.messages += 1
         try:
             self._resource.visalib.write(self._resource.session, message)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
 
     def _reply(self, tag: str, lengths: Sequence[int | None], deadline: float) -> list[Answer] | None:
@@ -287,13 +287,25 @@ class VisaLink:
             self._timed_out()
         try:
             self._set_termchar(termchar)
-            if not _readable(resource, left_s):
-                raise ConnectionResetError("the other end closed the link")
+            self._await_bytes(left_s)
             with resource.visalib.ignore_warning(resource.session, self._more_to_come):
                 data, _ = resource.visalib.read(resource.session, count)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
         return bytes(data) if not isinstance(data, bytes) else data
+
+    def _await_bytes(self, timeout_s: float) -> None:
+        """Wait for bytes on a pyvisa-py socket.
+
+        pyvisa-py itself takes a closed link for a slow one and spins until the time-out (visa-backend §6).
+        """
+        connection = _socket(self._resource)
+        if connection is None or self._resource.visalib.sessions[self._resource.session]._pending_buffer:
+            return
+        if not select.select([connection], [], [], timeout_s)[0]:
+            self._timed_out()
+        if connection.recv(1, socket.MSG_PEEK) == b"":
+            raise ConnectionResetError("the other end closed the link")
 
     def _set_timeout(self, seconds: float) -> None:
         if self._waits_s != seconds:
@@ -328,9 +340,9 @@ class VisaLink:
     def _timed_out(self, cause: Exception | None = None) -> None:
         self._hang_up()
         raise LinkTimeout(
-            f"{self.address} did not answer within {self.timeout_s:g} s; check that the board runs",
+            f"{self.address} did not answer within {self._waits_s:g} s; check that the board runs",
             address=self.address,
-            timeout_s=self.timeout_s,
+            timeout_s=self._waits_s,
         ) from cause
 
     def _malformed(self, what: str) -> None:
@@ -379,7 +391,7 @@ _managers_lock = threading.Lock()
 
 
 def _manager(backend: str) -> Any:
-    """Share one manager per backend: PyVISA has only one, and closing it would close every other link's resource."""
+    """Share one manager per backend: PyVISA has only one, and closing it closes every other link too."""
     import pyvisa
 
     with _managers_lock:
@@ -422,8 +434,8 @@ def _opened(manager: Any, address: str, backend: str, timeout_s: float) -> Any:
             raise
         # pyvisa-py raises bare exceptions where it cannot connect.
         raise LinkError(
-            f"nothing answers at {address} through {backend} ({_reason(error)}); check that the board is on and "
-            "its address in the bench file right",
+            f"nothing answers at {address} through {backend} ({_reason(error)}); check that the board is on "
+            "and its address in the bench file right",
             address=address,
         ) from error
     return resource
@@ -440,15 +452,3 @@ def _socket(resource: Any) -> Any:
     sessions = getattr(resource.visalib, "sessions", None)
     interface = getattr(sessions[resource.session], "interface", None) if isinstance(sessions, dict) else None
     return interface if isinstance(interface, socket.socket) else None
-
-
-def _readable(resource: Any, timeout_s: float) -> bool:
-    """Wait for bytes on a pyvisa-py socket; False where the other end has closed.
-
-    pyvisa-py itself takes a closed link for a slow one and spins until the time-out (visa-backend §6).
-    """
-    connection = _socket(resource)
-    if connection is None or resource.visalib.sessions[resource.session]._pending_buffer:
-        return True
-    ready, _, _ = select.select([connection], [], [], timeout_s)
-    return not ready or connection.recv(1, socket.MSG_PEEK) != b""

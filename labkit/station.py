@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drivers.bench import BenchFile, Instrument, load_bench
 from drivers.chip import Chip
@@ -33,6 +33,8 @@ from labkit.station_check import Check, check_chip
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from drivers.controller import PcmController
 
 __all__ = ["Check", "Station", "check_station", "open_station"]
 
@@ -119,9 +121,8 @@ class Station(AbstractContextManager["Station"]):
         if "SIM" in chip.capabilities():
             from drivers.sim_control import SimControl
 
-            clock = VirtualClock(
-                SimControl(link), energised=lambda: chip.maybe_energised, message=interrupts.message
-            )
+            control = SimControl(cast("PcmController", link))
+            clock = VirtualClock(control, energised=lambda: chip.maybe_energised, message=interrupts.message)
         else:
             clock = WallClock(feed=chip.clock_ns)
         now_unix_ns = clock.now_unix_ns()

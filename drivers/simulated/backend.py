@@ -144,9 +144,11 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         if access_mode == AccessModes.exclusive_lock:
             if not instrument.lock.acquire_exclusive(opened, wait_s):
                 self._return(session, StatusCode.error_resource_locked)
-        elif access_mode == AccessModes.shared_lock:
-            if instrument.lock.acquire_shared(opened, wait_s, None) is None:
-                self._return(session, StatusCode.error_resource_locked)
+        elif (
+            access_mode == AccessModes.shared_lock
+            and instrument.lock.acquire_shared(opened, wait_s, None) is None
+        ):
+            self._return(session, StatusCode.error_resource_locked)
         try:
             opened.connection = instrument.connect()
         except BaseException:

@@ -134,7 +134,7 @@ class ProgramOperation(Operation):
 
     # ---- time ---------------------------------------------------------------------------------------------------
     def _complete(self, now_ns: int) -> int:
-        """Groups whose time is over at `now_ns`."""
+        """Count the groups whose time is over at `now_ns`."""
         if not self._groups or not self._group_ns:
             return self._groups
         return min(self._groups, max(0, now_ns - self.start_ns) // self._group_ns)

@@ -32,7 +32,7 @@ def _first(refused: NDArray[np.bool_]) -> None:
 def _first_checks(
     board: SimulatedController, batch_id: int, handle: int, index: int
 ) -> tuple[NDArray[np.uint32], PulseTemplate, float]:
-    """Checks of controller-protocol §6.2 up to the template."""
+    """Check what controller-protocol §6.2 checks up to the template."""
     if board.operation is not None:
         raise ScpiError(-213)
     last = board.last_batch.id if board.last_batch is not None else 0

@@ -187,7 +187,7 @@ class ReadOperation(Operation):
         return self._current[start : start + count].copy()
 
     def conductance_s(self, start: int, count: int) -> NDArray[np.float32]:
-        """Current over read voltage, siemens; no series-resistance correction."""
+        """Return current over read voltage, siemens; no series-resistance correction."""
         volts = np.float32(self.settings.voltage_v)
         return np.divide(self._current[start : start + count], volts)
 

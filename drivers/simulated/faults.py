@@ -50,7 +50,7 @@ class Faults:
             self.values.pop(name, None)
 
     def after_boot(self) -> None:
-        """A boot disarms all but stuck cells."""
+        """Disarm all but stuck cells, as a boot does."""
         self.values = {name: value for name, value in self.values.items() if name == "CELL"}
 
     def names(self) -> str:

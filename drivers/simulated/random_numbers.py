@@ -33,12 +33,8 @@ class Kind(IntEnum):
 
 
 _M0, _M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
-_W0_1, _W0_2, _W0_3, _W0_4, _W0_5, _W0_6, _W0_7, _W0_8, _W0_9 = (
-    uint64(n * 0x9E3779B9) for n in range(1, 10)
-)
-_W1_1, _W1_2, _W1_3, _W1_4, _W1_5, _W1_6, _W1_7, _W1_8, _W1_9 = (
-    uint64(n * 0xBB67AE85) for n in range(1, 10)
-)
+_W0_1, _W0_2, _W0_3, _W0_4, _W0_5, _W0_6, _W0_7, _W0_8, _W0_9 = (uint64(n * 0x9E3779B9) for n in range(1, 10))
+_W1_1, _W1_2, _W1_3, _W1_4, _W1_5, _W1_6, _W1_7, _W1_8, _W1_9 = (uint64(n * 0xBB67AE85) for n in range(1, 10))
 _SHIFT, _LOW = uint64(32), uint64(0xFFFFFFFF)
 
 _HALF = float32(0.5)

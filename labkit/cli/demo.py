@@ -98,6 +98,7 @@ def _print(run: Run, reads: list[dict[str, Any]], bench: Path, page: Path) -> No
     from labkit.cli.figures import figure_rows, read_table
     from labkit.cli.output import facts, say, shown_path, stdout
 
+    say()
     stdout().print(facts(figure_rows(run.manifest["figures"])))
     stdout().print(read_table(reads, run.manifest["accuracy_software"]))
     say(f"  read it a year later   labkit read {shown_path(run.path)} --at 1y", style="dim")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,15 +54,16 @@ def shown_path(path: Path) -> str:
     """Return a path as short as it can be typed here."""
     try:
         return str(path.relative_to(Path.cwd()))
-    except ValueError:
+    except (ValueError, OSError):  # elsewhere, or here is no longer
         return str(path)
 
 
 def tell(message: str) -> None:
-    """Print an error on stderr."""
+    """Print an error on stderr, where there still is one."""
     from rich.text import Text
 
-    stderr().print(Text.assemble(("labkit: ", "bold red"), message), soft_wrap=True)
+    with suppress(OSError):
+        stderr().print(Text.assemble(("labkit: ", "bold red"), message), soft_wrap=True)
 
 
 def print_json(content: Mapping[str, Any]) -> None:

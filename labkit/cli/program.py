@@ -86,6 +86,7 @@ def program(
     if as_json:
         print_json({**figures, "card": origin, "run": run.path, "report": page})
         return
+    say()
     stdout().print(facts([*figure_rows(figures), ("card", origin)]))
     say()
     say(str(page))

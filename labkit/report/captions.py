@@ -92,7 +92,9 @@ def accuracy() -> str:
     """Caption of the accuracy over time."""
     return (
         "The programmed network classifies its test images with the conductances read back at each age. "
-        "Without compensation the accuracy falls as all conductances drift down; one scale factor per "
-        "layer, from the mean conductance at each age, should bring back most of it. What stays missing "
-        "against the software is programming error, read noise and the spread of drift between cells."
+        "Without compensation all weights shrink together as the cells drift; how much that costs depends on "
+        "the network (one of ReLU layers mostly loses scale, one with normalised layers loses its classes). "
+        "One scale factor per layer, from the summed conductance at each age, takes the common drift out. What "
+        "stays missing against the software is programming error, read noise and the spread of drift between "
+        "cells."
     )

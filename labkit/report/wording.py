@@ -18,7 +18,18 @@ _PREFIXES = (
     (1e-12, "p"),
 )
 _UNITS = {"a": "A", "v": "V", "k": "K", "ohm": "Ω", "hz": "Hz", "w": "W", "j": "J"}
-_CONDUCTANCES = ("g_", "target", "zero_limit", "margin", "conductance", "accept", "error", "sigma", "tolerance", "floor")
+_CONDUCTANCES = (
+    "g_",
+    "target",
+    "zero_limit",
+    "margin",
+    "conductance",
+    "accept",
+    "error",
+    "sigma",
+    "tolerance",
+    "floor",
+)
 _AGES = ((31_557_600.0, "y"), (86_400.0, "d"), (3600.0, "h"), (60.0, "min"), (1.0, "s"))
 _NBSP = "\u00a0"
 """Between a number and its unit, where no line may break."""

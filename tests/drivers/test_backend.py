@@ -201,7 +201,7 @@ def test_a_board_that_closes_the_link_is_a_lost_connection(manager: pyvisa.Resou
     first, second = open_link(manager), open_link(manager)
     first.query('SYST:LOCK:REQ? "a"')
     second.query('SYST:LOCK:REQ? "a"')
-    for use in (lambda: first.write("*OPC?"), lambda: first.read()):
+    for use in (lambda: first.write("*OPC?"), first.read):
         with pytest.raises(VisaIOError) as caught:
             use()
         assert code_of(caught) is StatusCode.error_connection_lost

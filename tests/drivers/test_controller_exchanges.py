@@ -176,15 +176,8 @@ def test_the_same_messages_give_the_same_bytes() -> None:
         out = [host.ask("SYST:BOOT?;TIME?").encode()]
         host.send("SIM:FAUL CLIP,0.3")
         host.send(b"PROG:CELL 1,1,2,", definite(bytes(range(256))))
-        for message in (
-            "PROG:STAT?",
-            "PROG:STAT?",
-            "READ:INIT 1;*OPC?",
-            f"READ:DATA? 0,{n}",
-            f"READ:FLAG? 0,{n}",
-        ):
-            out.append(host.ask(message).encode("latin-1"))
-        return out
+        messages = ("PROG:STAT?", "PROG:STAT?", "READ:INIT 1;*OPC?", f"READ:DATA? 0,{n}", f"READ:FLAG? 0,{n}")
+        return [*out, *(host.ask(message).encode("latin-1") for message in messages)]
 
     assert session() == session()
 

@@ -1,4 +1,4 @@
-"""Reads of the simulated board, and the faults that spoil readings and replies (controller-protocol §3.4, §7.7, §11)."""
+"""Reads of the simulated board, and the faults that spoil them (controller-protocol §3.4, §7.7, §11)."""
 
 from __future__ import annotations
 

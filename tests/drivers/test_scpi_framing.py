@@ -95,8 +95,10 @@ def test_fragmentation_changes_nothing(pieces: list[bytes], sizes: list[int]) ->
     framer, found, at, turn = Framer(40, 8), [], 0, 0
     while at < len(stream):
         size = sizes[turn % len(sizes)]
-        for m in framer.messages(stream[at : at + size]):
-            found.append((m.text, [(b.position, bytes(b.data)) for b in m.blocks], m.error))
+        found.extend(
+            (m.text, [(b.position, bytes(b.data)) for b in m.blocks], m.error)
+            for m in framer.messages(stream[at : at + size])
+        )
         at, turn = at + size, turn + 1
     assert found == expected
 

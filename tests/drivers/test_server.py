@@ -130,7 +130,7 @@ def test_through_a_real_visa_stack(served: Served) -> None:
 def test_the_port_binds_this_machine_only(served: Served) -> None:
     assert served.server.host == "127.0.0.1"
     assert served.server.port > 0
-    with pytest.raises(OSError, match="[Aa]ddress already in use"):
+    with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
         InstrumentServer(served.bench.named("chip"), served.server.port)
 
 

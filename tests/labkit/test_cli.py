@@ -61,6 +61,19 @@ def test_help_names_every_command() -> None:
         assert f" {command.split()[0]} " in done.stdout
 
 
+def test_the_help_tells_the_defaults_of_the_loop() -> None:
+    from labkit.programming import ProgramSettings
+
+    text = " ".join(labkit("program", "--help").stdout.replace("│", " ").split())
+
+    settings = ProgramSettings()
+    assert f"Pulses a cell may get; by default {settings.pulses_max}." in text
+    assert f"by default {settings.verify_age_s:g}s." in text
+    assert f"averaged in a pass; by default {settings.reads_per_pass}." in text
+    assert settings.margin_s is None
+    assert f"{settings.margin_sigmas:g}sigma in programming errors of the card, the default." in text
+
+
 def test_version() -> None:
     done = labkit("--version")
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 
 import pytest
 import typer
 
-from labkit.cli.progress import Bars, Lines
+from labkit.cli.progress_views import Bars, Lines
 from labkit.cli.quantities import ages, margin, seconds
 
 
@@ -150,6 +151,21 @@ def test_work_that_fails_is_not_called_done() -> None:
 
     assert lines == []
     assert "✓" not in screen.getvalue()
+
+
+def test_nobody_to_tell_does_not_end_the_work() -> None:
+    from rich.console import Console
+
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(errno.EIO, "the terminal is gone")
+
+    clock, gone = Clock(), Gone()
+    for shown in (Lines(lambda line: print(line, file=gone), clock), Bars(Console(file=gone), clock)):
+        shown.start("Programming", 10)
+        clock.now_s += 60.0
+        shown.advance(5)
+        shown.finish()
 
 
 def test_bars_say_how_far_how_long_and_how_it_goes() -> None:

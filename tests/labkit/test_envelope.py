@@ -22,9 +22,9 @@ def guarded(toy: ToyChip | None = None, **envelope: float) -> GuardedChip:
 
 
 def batch(
-    cells: list[int], amplitude: list[float], *, id: int = 1, pulse: Pulse = PULSE, count: int = 1
+    cells: list[int], amplitude: list[float], *, number: int = 1, pulse: Pulse = PULSE, count: int = 1
 ) -> Batch:
-    return Batch(id, np.array(cells, np.uint32), pulse, np.array(amplitude, np.float32), count)
+    return Batch(number, np.array(cells, np.uint32), pulse, np.array(amplitude, np.float32), count)
 
 
 def test_a_guarded_chip_is_a_chip() -> None:
@@ -145,7 +145,7 @@ def test_a_read_voltage_outside_is_refused_before_anything_is_sent(voltage_v: fl
 def test_reads_and_masks_stay_on_the_chip() -> None:
     toy = ToyChip()
     for call in (lambda cells: guarded(toy).read(cells, ReadSetup()), guarded(toy).mask):
-        with pytest.raises(EnvelopeExceeded, match="cells 0 .. 31"):
+        with pytest.raises(EnvelopeExceeded, match=r"cells 0 \.\. 31"):
             call(np.array([32], np.uint32))
     assert toy.done == []
 
@@ -167,21 +167,21 @@ def test_the_budget_is_kept_before_pulsing_with_the_first_cell_over_it() -> None
     with pytest.raises(
         WearBudgetSpent, match=r"cell 7 \(entry 1\) has had 8 pulses, 3 more .* budget of 10"
     ) as caught:
-        chip.program(batch([3, 7], [1e-4, 1e-4], id=2, count=3))
+        chip.program(batch([3, 7], [1e-4, 1e-4], number=2, count=3))
     assert (caught.value.cell, caught.value.spent, caught.value.asked, caught.value.budget) == (7, 8, 3, 10)
     assert caught.value.offenders == 1
     assert len(toy.batches) == 1
-    chip.program(batch([3, 7], [1e-4, 1e-4], id=2, count=2))
+    chip.program(batch([3, 7], [1e-4, 1e-4], number=2, count=2))
     assert chip.wear[[3, 7]].tolist() == [2, 10]
     with pytest.raises(WearBudgetSpent):
-        chip.program(batch([4], [1e-4], id=3, count=11))
+        chip.program(batch([4], [1e-4], number=3, count=11))
 
 
 def test_a_spent_cell_may_still_be_skipped() -> None:
     toy = ToyChip()
     chip = guarded(toy, pulses_per_cell_max=1)
     chip.program(batch([0, 1], [1e-4, np.nan]))
-    chip.program(batch([0, 1], [np.nan, 1e-4], id=2))
+    chip.program(batch([0, 1], [np.nan, 1e-4], number=2))
     assert len(toy.batches) == 2
 
 
@@ -198,13 +198,13 @@ def test_a_refused_batch_costs_nothing_and_a_batch_in_doubt_counts_as_spent() ->
         chip.program(batch([2, 9], [1e-4, 1e-4], count=5))
     assert chip.wear[[2, 9]].tolist() == [5, 5]
     with pytest.raises(WearBudgetSpent):
-        chip.program(batch([9], [1e-4], id=2))
+        chip.program(batch([9], [1e-4], number=2))
 
 
 def test_flags_of_an_ended_batch_take_off_what_was_never_pulsed() -> None:
     toy = ToyChip()
     chip = guarded(toy)
-    chip.program(batch([10, 11, 12, 13, 14], [1e-4, 1e-4, 1e-4, 1e-4, 1e-4], id=4, count=3))
+    chip.program(batch([10, 11, 12, 13, 14], [1e-4, 1e-4, 1e-4, 1e-4, 1e-4], number=4, count=3))
     toy.flags = np.array([1, 1 | 128, 3, 4, 0], np.uint8)
     toy.report = BatchReport(4, True, State.RUN, 0, 0, 5, 0, 0, 0, 0)
     chip.last_batch()
@@ -220,7 +220,7 @@ def test_flags_of_an_ended_batch_take_off_what_was_never_pulsed() -> None:
 def test_flags_of_another_batch_change_nothing() -> None:
     toy = ToyChip()
     chip = guarded(toy)
-    chip.program(batch([10, 11], [1e-4, 1e-4], id=4))
+    chip.program(batch([10, 11], [1e-4, 1e-4], number=4))
     toy.flags = np.zeros(2, np.uint8)
     for report in (
         BatchReport(3, True, State.DONE, 2, 0, 2, 0, 0, 0, 0),
