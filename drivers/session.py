@@ -154,8 +154,7 @@ class Session:
             if not count:
                 return found
             # Text in quotes may hold a semicolon, so each error is asked for by itself.
-            for _ in range(count):
-                found.append(_parsed(self._told("SYST:ERR?")))
+            found.extend(_parsed(self._told("SYST:ERR?")) for _ in range(count))
 
     def _told(self, query: str) -> str:
         answers = self.link.ask([query])

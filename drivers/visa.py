@@ -281,31 +281,33 @@ class VisaLink:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _receive(self, count: int, deadline: float, *, termchar: bool) -> bytes:
-        resource = self._resource
+        """Return some of the next `count` bytes, at least one; all of them up to a line feed from a backend."""
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             self._timed_out()
+        resource = self._resource
         try:
+            connection = _socket(resource)
+            if connection is not None:
+                return self._receive_from(connection, count, left_s)
             self._set_termchar(termchar)
-            self._await_bytes(left_s)
             with resource.visalib.ignore_warning(resource.session, self._more_to_come):
                 data, _ = resource.visalib.read(resource.session, count)
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
         return bytes(data) if not isinstance(data, bytes) else data
 
-    def _await_bytes(self, timeout_s: float) -> None:
-        """Wait for bytes on a pyvisa-py socket.
+    def _receive_from(self, connection: socket.socket, count: int, timeout_s: float) -> bytes:
+        """Receive from a pyvisa-py socket past its own read, which takes a closed link for a slow one.
 
-        pyvisa-py itself takes a closed link for a slow one and spins until the time-out (visa-backend §6).
+        It would spin until the time-out, in the middle of a reply too (visa-backend §6).
         """
-        connection = _socket(self._resource)
-        if connection is None or self._resource.visalib.sessions[self._resource.session]._pending_buffer:
-            return
         if not select.select([connection], [], [], timeout_s)[0]:
             self._timed_out()
-        if connection.recv(1, socket.MSG_PEEK) == b"":
+        data = connection.recv(min(count, _RECEIVE))
+        if not data:
             raise ConnectionResetError("the other end closed the link")
+        return data
 
     def _set_timeout(self, seconds: float) -> None:
         if self._waits_s != seconds:
@@ -423,9 +425,8 @@ def _opened(manager: Any, address: str, backend: str, timeout_s: float) -> Any:
         if connection is not None:
             connection.getpeername()  # pyvisa-py opens a closed port as if all were well (visa-backend §6)
             # It leaves Nagle on, which costs 44 ms where two writes meet a delayed acknowledgement
-            # (visa-backend §10), and receives 4 KiB at a time.
+            # (visa-backend §10).
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            resource.visalib.sessions[resource.session].max_recv_size = _RECEIVE
     except Exception as error:
         if resource is not None:
             with suppress(Exception):

@@ -13,12 +13,11 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import types
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
@@ -28,9 +27,13 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+# pytest puts this folder on the path, where tests/calibration would hide the package of that name.
+sys.path[:] = [entry for entry in sys.path if Path(entry) != Path(__file__).parent]
+
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_RUN_AT_MOST = 6
 PORT = "5025"
+CONSOLE = ("console", "bash")
 _FENCE = re.compile(r"^(```+)\s*(\w*)\s*(.*?)\s*$")
 _SKIP = re.compile(r"^<!-- not run: (.+) -->$")
 _TITLE = re.compile(r'title="([^"]+)"')
@@ -100,7 +103,7 @@ def commands(block: Block) -> list[tuple[list[str], str]]:
 RUNNABLE = [
     page
     for page in PAGES
-    if any(block.language in ("python", "console", "bash") and not block.skipped for block in blocks(page))
+    if any(block.language in ("python", *CONSOLE) and not block.skipped for block in blocks(page))
 ]
 
 
@@ -140,36 +143,24 @@ def run_labkit(words: list[str], place: str) -> str:
 
 
 @contextmanager
-def served(words: list[str], place: str, port: int) -> Iterator[None]:
-    """A `labkit simulate` command, running until the end of its page."""
+def served(words: list[str], place: str) -> Iterator[str]:
+    """A `labkit simulate` command at a free port, running until the end of its page; gives the port."""
+    arguments = ["0" if word == PORT else word for word in words[1:]]
     process = subprocess.Popen(
-        [*labkit_program(), *words[1:]],
+        [*labkit_program(), *arguments],
         stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
         text=True,
         env=environment(),
         stdin=subprocess.DEVNULL,
     )
     assert process.stdout is not None
     try:
-        while not _is_listening(port):
-            assert process.poll() is None, f"{place}: {shlex.join(words)}\n{process.stdout.read()}"
-        yield
+        address = re.search(r"::(\d+)::SOCKET", process.stdout.readline())
+        assert address, f"{place}: {shlex.join(words)} serves nothing"
+        yield address[1]
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate()
-
-
-def _is_listening(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.2)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def matches(shown: str, printed: str) -> bool:
@@ -187,29 +178,21 @@ def matches(shown: str, printed: str) -> bool:
 def test_a_page_runs_from_top_to_bottom(
     page: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    from contextlib import ExitStack
-
     module = types.ModuleType("page_of_the_manual")
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    port = free_port()
+    port = PORT
     with ExitStack() as servers:
-        for block in blocks(page):
-            text = block.text.replace(PORT, str(port))
-            if block.skipped:
-                continue
+        for block in (block for block in blocks(page) if not block.skipped):
+            text = block.text.replace(f"127.0.0.1::{PORT}", f"127.0.0.1::{port}")
             if block.language == "python":
-                padding = "\n" * block.line
-                exec(compile(padding + text, name(page), "exec"), module.__dict__)  # noqa: S102
+                exec(compile("\n" * block.line + text, name(page), "exec"), module.__dict__)  # noqa: S102
             elif block.title is not None:
                 Path(block.title).write_text(text, "utf-8")
-            elif block.language in ("console", "bash"):
+            elif block.language in CONSOLE:
                 for words, shown in commands(block):
-                    if words[0] != "labkit":
-                        continue
-                    words = [word.replace(PORT, str(port)) for word in words]
-                    if words[1:2] == ["simulate"]:
-                        servers.enter_context(served(words, block.place, port))
-                    else:
+                    if words[:2] == ["labkit", "simulate"]:
+                        port = servers.enter_context(served(words, block.place))
+                    elif words[0] == "labkit":
                         printed = run_labkit(words, block.place)
                         assert matches(shown, printed), f"{block.place} prints:\n{printed}"
 
@@ -222,7 +205,7 @@ def test_few_blocks_are_not_run() -> None:
 
 # ---- commands
 
-CONSOLES = [block for page in PAGES for block in blocks(page) if block.language in ("console", "bash")]
+CONSOLES = [block for page in PAGES for block in blocks(page) if block.language in CONSOLE]
 
 
 @pytest.mark.parametrize("block", CONSOLES, ids=lambda block: block.place)

@@ -226,8 +226,8 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
             if got and len(got) >= count:
                 return bytes(got), self._return(session, StatusCode.success_max_count_read)
             if not self._wait_for_output(link.connection, deadline):
-                output.unread(bytes(got))
                 lost = link.connection.ended and not output
+                output.unread(bytes(got))
                 self._return(session, StatusCode.error_connection_lost if lost else StatusCode.error_timeout)
 
     def _wait_for_output(self, connection: Connection, deadline: float | None) -> bool:

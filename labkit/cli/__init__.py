@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from typing import Annotated, NoReturn
 
 import typer
@@ -87,9 +88,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     given = list(sys.argv[1:] if words is None else words)
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # an old locale must not turn "µS" into a crash
+    _prepare_streams()
     owes_signals = interrupts.install()
     try:
         status = guarded(lambda: _run(given), as_json="--json" in given, debug=debug)
@@ -97,6 +96,16 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         if owes_signals:
             interrupts.restore()
     sys.exit(status)
+
+
+def _prepare_streams() -> None:
+    """Let nothing that is printed end a command: neither a closed stream nor a "µS" in an old locale."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, StringIO())
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
 
 
 def _run(words: list[str]) -> None:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
-import sys
 from collections.abc import Callable
 from typing import Any
 
 import typer
 
-from labkit.errors import DiskFull, Interrupted, LabkitError, StationError
+from labkit.cli.output import ReaderGone, discard_stdout, flush, print_json, tell
+from labkit.errors import DiskFull, Interrupted, LabkitError
 
 __all__ = ["guarded"]
 
@@ -34,41 +33,27 @@ def guarded(work: Callable[[], object], *, as_json: bool, debug: bool) -> int:
         Print the traceback before the line.
     """
     try:
-        work()
-        sys.stdout.flush()  # a full disk behind stdout shows only now
-    except typer.Exit as ended:
-        return _flushed(ended.exit_code)
-    except (BrokenPipeError, SystemExit) as error:
-        return _left_alone(error)
+        status = _status(work)
+        flush()  # a full disk behind stdout shows only now
+    except ReaderGone:
+        discard_stdout()
+        return 128 + signal.SIGPIPE
     except BaseException as error:  # noqa: BLE001 - the end of every exception
         return _told(error, as_json=as_json, debug=debug)
-    return 0
-
-
-def _flushed(status: int) -> int:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError as error:
-        return _left_alone(error)
     return status
 
 
-def _left_alone(error: BaseException) -> int:
-    """Return the exit code where whoever read our output went away: nothing is left to be said to him."""
-    if isinstance(error, SystemExit):
-        return error.code if isinstance(error.code, int) else 1
-    _discard_stdout()
-    return 128 + signal.SIGPIPE
-
-
-def _discard_stdout() -> None:
-    # What is still buffered would raise again, in the interpreter's own end.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _status(work: Callable[[], object]) -> int:
+    try:
+        work()
+    except typer.Exit as ended:
+        return ended.exit_code
+    except SystemExit as ended:  # of the console that prints the help, where its reader went away
+        return ended.code if isinstance(ended.code, int) else 1
+    return 0
 
 
 def _told(error: BaseException, *, as_json: bool, debug: bool) -> int:
-    from labkit.cli.output import print_json, tell
-
     if debug:
         import traceback
 
@@ -77,16 +62,15 @@ def _told(error: BaseException, *, as_json: bool, debug: bool) -> int:
     if message:
         tell(message)
     if isinstance(error, OSError) and error.errno in _NO_ROOM:
-        _discard_stdout()  # it may be stdout that has no room
+        discard_stdout()  # it may be stdout that has no room, and would say so again at the very end
     if as_json:
         content: dict[str, Any] = {"type": type(error).__name__, "message": message, "exit_code": status}
         if problems := getattr(error, "problems", None):
             content["problems"] = [str(problem) for problem in problems]
         try:
             print_json({"error": content})
-            sys.stdout.flush()
         except OSError:
-            _discard_stdout()
+            discard_stdout()
     return status
 
 
@@ -101,19 +85,16 @@ def _explained(error: BaseException) -> tuple[int, str]:
     notes = "".join(f"\n  {note}" for note in getattr(error, "__notes__", ()))
     if isinstance(error, KeyboardInterrupt):
         error = Interrupted()
-    if isinstance(error, LabkitError | CalibrationError):
+    if isinstance(error, LabkitError | DriverError | CalibrationError):
         return getattr(error, "exit_code", LabkitError.exit_code), f"{error}{notes}"
-    if isinstance(error, DriverError):
-        return getattr(error, "exit_code", StationError.exit_code), f"{error}{notes}"
     if isinstance(error, OSError):
-        status = DiskFull.exit_code if error.errno in _NO_ROOM else LabkitError.exit_code
-        place = f"{error.filename}: " if error.filename is not None else ""
-        return status, f"{place}{error.strerror or error}{notes}"
+        place = "" if error.filename is None else f"{error.filename}: "
+        said = f"{place}{error.strerror or error}"
+        if error.errno in _NO_ROOM:
+            return DiskFull.exit_code, f"{said}; free some space and try again{notes}"
+        return LabkitError.exit_code, f"{said}{notes}"
     if isinstance(error, MemoryError):
-        return (
-            LabkitError.exit_code,
-            "there is not enough memory; close other programs, or use a smaller chip",
-        )
+        return LabkitError.exit_code, "not enough memory; close other programs, or use a smaller chip"
     said = " ".join(str(error).split())
     return LabkitError.exit_code, (
         f"unexpected {type(error).__name__}{f': {said}' if said else ''}; this is a fault of labkit: run "

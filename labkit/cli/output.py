@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,7 +15,25 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["examples", "facts", "grid", "print_json", "say", "shown_path", "stderr", "stdout", "tell"]
+__all__ = [
+    "ReaderGone",
+    "discard_stdout",
+    "examples",
+    "facts",
+    "flush",
+    "grid",
+    "print_json",
+    "remark",
+    "say",
+    "shown_path",
+    "stderr",
+    "stdout",
+    "tell",
+]
+
+
+class ReaderGone(BrokenPipeError):  # noqa: N818 - the name says what happened
+    """Whoever read our output went away; nothing is left to be said to him."""
 
 
 def examples(*commands: str) -> str:
@@ -27,10 +46,10 @@ def _console(to_stderr: bool) -> Console:
     from rich.console import Console
 
     class Quiet(Console):
-        """Leaves a broken pipe to the end of the command."""
+        """Does not end the program by itself."""
 
         def on_broken_pipe(self) -> None:
-            raise BrokenPipeError
+            raise ReaderGone
 
     return Quiet(stderr=to_stderr, highlight=False, emoji=False)
 
@@ -58,6 +77,12 @@ def shown_path(path: Path) -> str:
         return str(path)
 
 
+def remark(text: str) -> None:
+    """Print a line on stderr, where there still is one."""
+    with suppress(OSError):
+        stderr().print(text, markup=False, soft_wrap=True)
+
+
 def tell(message: str) -> None:
     """Print an error on stderr, where there still is one."""
     from rich.text import Text
@@ -70,7 +95,33 @@ def print_json(content: Mapping[str, Any]) -> None:
     """Print the one object a command with ``--json`` prints."""
     from labkit.manifest import plain
 
-    sys.stdout.write(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+    try:
+        sys.stdout.write(text + "\n")
+    except BrokenPipeError:
+        raise ReaderGone from None
+    flush()
+
+
+def flush() -> None:
+    """Bring what was printed to its reader.
+
+    Raises
+    ------
+    ReaderGone
+        There is none any more.
+    OSError
+        The disk behind stdout is full.
+    """
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise ReaderGone from None
+
+
+def discard_stdout() -> None:
+    """Send what is still buffered nowhere: it would raise again when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def facts(rows: Sequence[tuple[str, str]]) -> Table:
@@ -85,16 +136,13 @@ def facts(rows: Sequence[tuple[str, str]]) -> Table:
     return table
 
 
-def grid(*columns: str, title: str | None = None) -> Table:
+def grid(*columns: str) -> Table:
     """Return an empty table with a line under its headings."""
     from rich import box
     from rich.table import Table
 
     return Table(
         *columns,
-        title=title,
-        title_justify="left",
-        title_style="bold",
         header_style="dim",
         border_style="dim",
         box=box.SIMPLE_HEAD,

@@ -15,9 +15,9 @@ __all__ = ["progress", "working"]
 @contextmanager
 def progress() -> Iterator[Progress]:
     """Show progress on stderr while the block lasts."""
-    from labkit.cli.output import stderr
+    from labkit.cli.output import remark, stderr
 
-    view: View = Bars(stderr()) if _on_terminal() else Lines(_line)
+    view: View = Bars(stderr()) if _on_terminal() else Lines(remark)
     try:
         yield view
     except BaseException:
@@ -48,9 +48,3 @@ def _on_terminal() -> bool:
     from labkit.cli.output import stderr
 
     return sys.stderr.isatty() and not stderr().is_dumb_terminal
-
-
-def _line(text: str) -> None:
-    from labkit.cli.output import stderr
-
-    stderr().print(text, markup=False, soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labkit.cli.options import Json, RunFolder
+from labkit.cli.options import InstrumentName, Json, RunFolder
 from labkit.errors import StationError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def read(
     station: Annotated[
         Path | None, typer.Option(metavar="BENCH", help="Bench file; by default that of the run.")
     ] = None,
+    instrument: InstrumentName = None,
     as_json: Json = False,
 ) -> None:
     """Read the cells of a run again later.
@@ -45,8 +46,8 @@ def read(
     from labkit.station import open_station
 
     opened = Run.open(run)
-    path, instrument = _bench_of(opened, station)
-    bench = open_station(path, instrument=instrument)
+    programmed = opened.manifest.get("station", {}).get("instrument")
+    bench = open_station(station or _bench_of(opened), instrument=instrument or programmed)
     with at_work(bench) as shown:
         tables = read_run(bench, opened, ages_s, judge=judge_of(opened), progress=shown)
     reads = read_figures(opened, tables)
@@ -57,15 +58,10 @@ def read(
     stdout().print(f"Draw them: labkit report {shown_path(opened.path)}", style="dim", soft_wrap=True)
 
 
-def _bench_of(run: Run, named: Path | None) -> tuple[Path, str | None]:
-    """Return the bench file and the instrument that holds the chip of a run."""
-    told = run.manifest.get("station", {})
-    instrument = told.get("instrument")
-    if named is not None:
-        return named, instrument
-    path = told.get("bench", {}).get("path")
+def _bench_of(run: Run) -> Path:
+    path = run.manifest.get("station", {}).get("bench", {}).get("path")
     if path is None or not Path(path).is_file():
         raise StationError(
             f"the bench file of {run.path} is no longer at {path}; name it with --station", path=path
         )
-    return Path(path), instrument
+    return Path(path)

@@ -38,7 +38,7 @@ def simulate(
     a state file.
     """
     from drivers.simulated.registry import open_bench
-    from labkit.cli.output import say, stderr, stdout
+    from labkit.cli.output import flush, remark, say
     from labkit.cli.progress import working
 
     with open_bench(bench) as opened:
@@ -49,8 +49,8 @@ def simulate(
             _raise_once()
             with _listening(served, host, port) as server:
                 say(server.address)
-                stdout().file.flush()
-                stderr().print(f"{served.name}: {cells:,} cells; Ctrl-C saves the chip and ends", style="dim")
+                flush()  # a script reads it through a pipe
+                remark(f"{served.name}: {cells:,} cells; Ctrl-C saves the chip and ends")
                 server.wait()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -147,12 +148,23 @@ def test_a_reader_that_goes_away_is_no_error_message() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-@pytest.mark.parametrize("options", [[], ["--json"]])
-def test_a_full_disk_behind_stdout_is_an_error(options: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["card", "show", "ibm90"], ["card", "show", "ibm90", "--json"], ["--version"]]
+)
+def test_a_full_disk_behind_stdout_is_an_error(words: list[str]) -> None:
     with Path("/dev/full").open("w") as full:
-        done = labkit("card", "show", "ibm90", *options, stdout=full)
+        done = labkit(*words, stdout=full)
 
-    refused(done, 5, os.strerror(28))
+    refused(done, 5, os.strerror(errno.ENOSPC), "free some space")
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_closed_stream_is_no_error(stream: int) -> None:
+    done = labkit("card", "check", "ibm90", preexec_fn=lambda: os.close(stream))
+
+    assert done.returncode == 0
+    assert bool(done.stdout) == (stream == 2)
+    assert not done.stderr
 
 
 def test_an_old_locale_does_not_end_a_command() -> None:

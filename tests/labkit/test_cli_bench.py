@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import resource
 import signal
 import socket
@@ -95,7 +96,9 @@ def test_program_takes_its_settings_and_says_what_it_found(tmp_path: Path) -> No
     assert {name: settings[name] for name in asked} == pytest.approx(asked)
     assert settings["ages_s"] == [25.0, 3600.0]
     assert figures["passes"] <= 3
-    rows = {line[:19].strip(): line[19:].strip() for line in done.stdout.splitlines()}
+    rows = dict(
+        re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in done.stdout.splitlines() if line[:2] == "  "
+    )
     assert rows["cells"].startswith("80,")
     assert rows["passes"].startswith(str(figures["passes"]))
     assert f"{100 * figures['error_rms_fraction_of_gmax']:.2f}" in rows["error"]
@@ -242,16 +245,15 @@ def test_a_run_that_exists_is_never_overwritten(folder: Path) -> None:
     assert pulses_given(folder / "chip.state") == pulses
 
 
-def test_cells_that_may_not_be_pulsed_again_are_left_alone(folder: Path, tmp_path: Path) -> None:
-    bench = write_bench(tmp_path, ("pulses_per_cell_max: 1000", "pulses_per_cell_max: 1"))
-    weights = write_weights(tmp_path)
-    answer(labkit("program", weights, "--station", bench, "--out", tmp_path / "first", "--json"))
-    pulses = pulses_given(tmp_path / "chip.state")
+def test_cells_that_may_not_be_pulsed_again_are_left_alone(folder: Path) -> None:
+    bench = write_bench(folder, ("pulses_per_cell_max: 1000", "pulses_per_cell_max: 1"), name="worn.yaml")
+    pulses = pulses_given(folder / "chip.state")
 
-    refused(labkit("program", weights, "--station", bench, "--out", tmp_path / "second"), 3, "budget")
+    done = labkit("program", folder / "weights.npz", "--station", bench, "--out", folder / "second")
 
-    assert not (tmp_path / "second").exists()
-    assert pulses_given(tmp_path / "chip.state") == pulses
+    refused(done, 3, "budget of 1")
+    assert not (folder / "second").exists()
+    assert pulses_given(folder / "chip.state") == pulses
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from pathlib import Path
 from cli_process import answer, labkit, refused
 from fake_run import fake_run
 
+from labkit.runs import Run
+
 
 def small_run(path: Path) -> Path:
     return fake_run(path, cells=2000, rows=64, cols=64).path
@@ -21,12 +23,27 @@ def test_the_report_is_drawn_and_its_path_is_printed(tmp_path: Path) -> None:
     run = small_run(tmp_path / "first")
 
     done = labkit("report", "first", cwd=tmp_path)
-    found = answer(labkit("report", run / "manifest.json", "--json"))
 
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"{run / 'report.html'}\n"
-    assert found == {"run": str(run), "report": str(run / "report.html")}
     assert "<html" in (run / "report.html").read_text("utf-8")
+
+
+def test_with_json_the_paths_are_an_object(tmp_path: Path) -> None:
+    run = Run.create(
+        tmp_path / "empty",
+        kind="program",
+        settings={},
+        card={},
+        station={},
+        seeds={},
+        inputs={},
+        created_unix_ns=0,
+    )
+
+    found = answer(labkit("report", run.path / "manifest.json", "--json"))
+
+    assert found == {"run": str(run.path), "report": str(run.path / "report.html")}
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from cli_process import COMMAND, environment, labkit, refused, write_bench
 
 
@@ -57,21 +56,19 @@ def serving(bench: Path, *options: str) -> Iterator[tuple[subprocess.Popen[str],
         process.communicate()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_saves_the_chip_and_is_success(number: signal.Signals, tmp_path: Path) -> None:
+def test_a_signal_saves_the_chip_and_is_success(tmp_path: Path) -> None:
     bench = write_bench(tmp_path)
 
-    with serving(bench) as (process, board):
-        assert board.ask("*IDN?").startswith("PCMLAB,")
-        assert board.ask('SYST:LOCK:REQ? "test"') == "1"
-        assert board.ask("SIM:TIME:ADV 5000;*OPC?") == "1"
-        process.send_signal(number)
-        _, said = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-
-    with serving(bench) as (process, board):
-        absolute_ns = int(float(board.ask("XLAB:TIME?").split(",")[0]))
-        assert absolute_ns >= 5000 * 10**9
+    for session, number in enumerate((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
+        with serving(bench) as (process, board):
+            assert board.ask("*IDN?").startswith("PCMLAB,")
+            assert board.ask('SYST:LOCK:REQ? "test"') == "1"
+            absolute_ns = int(board.ask("XLAB:TIME?").split(",")[0])
+            assert session * 5000 <= absolute_ns * 1e-9 < session * 5000 + 100
+            assert board.ask("SIM:TIME:ADV 5000;*OPC?") == "1"
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+            assert process.returncode == 0, said
 
 
 def test_who_has_the_chip_keeps_it(tmp_path: Path) -> None:
@@ -79,7 +76,6 @@ def test_who_has_the_chip_keeps_it(tmp_path: Path) -> None:
 
     with serving(bench) as (process, board):
         refused(labkit("simulate", bench, "--port", "0"), 4, "chip.state", "open in another program")
-        refused(labkit("simulate", bench, "--port", board.port), 4, "chip.state")
         other = write_bench(tmp_path, ("      state: chip.state\n", ""), name="other.yaml")
         refused(labkit("simulate", other, "--port", board.port), 4, f"port {board.port}", "--port")
         assert process.poll() is None

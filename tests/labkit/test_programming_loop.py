@@ -174,7 +174,7 @@ def test_stubborn_zero_targets_get_as_many_resets_as_allowed() -> None:
 def test_stuck_cells_end_with_their_pulses_spent() -> None:
     chip = MeltChip()
     chip.stuck_s[[2, 5]] = 24e-6, 0.1e-6
-    settings = ProgramSettings(pulses_max=40, margin_s=1.5e-6)
+    settings = ProgramSettings(pulses_max=40, passes_max=None, margin_s=1.5e-6)
     result = programmed(chip, levels(8, 0.4), settings=settings)
     assert result.unconverged.tolist() == [2, 5]
     assert result.pulses[[2, 5]].tolist() == [40, 40]
