@@ -23,7 +23,7 @@ attributes; an attribute that was not given is None.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from drivers.chip import BoardError
@@ -38,20 +38,21 @@ __all__ = [
     "LinkTimeout",
     "LockRefused",
     "MalformedAnswer",
+    "NumberedError",
     "ProtocolMismatch",
     "StaleAnswer",
 ]
 
 
-class DriverError(Exception):
-    """Root of all errors of ``drivers``.
+class NumberedError(Exception):
+    """An error that keeps the numbers its message speaks of.
 
     Parameters
     ----------
     message : str
         One line that says what is wrong and what to do next.
     **numbers
-        What the message speaks of; each becomes an attribute.
+        Each becomes an attribute.
 
     Attributes
     ----------
@@ -59,11 +60,14 @@ class DriverError(Exception):
         What a command that ends with this error returns to the shell.
     """
 
-    exit_code: int = 4
+    exit_code: int = 1
+    _own: ClassVar[frozenset[str]] = frozenset({"args", "with_traceback", "add_note", "exit_code"})
 
     def __init__(self, message: str = "", **numbers: Any) -> None:
         super().__init__(message)
-        self.numbers = numbers
+        if clash := sorted(self._own & numbers.keys()):
+            raise TypeError(f"{type(self).__name__} keeps {', '.join(clash)} for itself")
+        self.numbers: dict[str, Any] = numbers
         for name, value in numbers.items():
             setattr(self, name, value)
 
@@ -72,8 +76,14 @@ class DriverError(Exception):
         return (_rebuilt, (type(self), str(self), self.numbers))
 
 
-def _rebuilt(kind: type[DriverError], message: str, numbers: dict[str, Any]) -> DriverError:
+def _rebuilt(kind: type[NumberedError], message: str, numbers: dict[str, Any]) -> NumberedError:
     return kind(message, **numbers)
+
+
+class DriverError(NumberedError):
+    """Root of all errors of ``drivers``."""
+
+    exit_code = 4
 
 
 class LinkError(DriverError):

@@ -28,7 +28,9 @@ from __future__ import annotations
 
 import signal as signals
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
+
+from drivers.errors import NumberedError
 
 __all__ = [
     "BudgetError",
@@ -48,40 +50,8 @@ __all__ = [
 ]
 
 
-class LabkitError(Exception):
-    """Root of all errors of ``labkit``.
-
-    Parameters
-    ----------
-    message : str
-        One line that says what is wrong and what to do next.
-    **numbers
-        What the message speaks of; each becomes an attribute.
-
-    Attributes
-    ----------
-    exit_code : int
-        What a command that ends with this error returns to the shell.
-    """
-
-    exit_code: int = 1
-    _own: ClassVar[frozenset[str]] = frozenset({"args", "with_traceback", "add_note", "exit_code"})
-
-    def __init__(self, message: str = "", **numbers: Any) -> None:
-        super().__init__(message)
-        if clash := sorted(self._own & numbers.keys()):
-            raise TypeError(f"{type(self).__name__} keeps {', '.join(clash)} for itself")
-        self.numbers: dict[str, Any] = numbers
-        for name, value in numbers.items():
-            setattr(self, name, value)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Without it an error loses its numbers on the way out of a worker process.
-        return (_rebuilt, (type(self), str(self), self.numbers))
-
-
-def _rebuilt(kind: type[LabkitError], message: str, numbers: dict[str, Any]) -> LabkitError:
-    return kind(message, **numbers)
+class LabkitError(NumberedError):
+    """Root of all errors of ``labkit``."""
 
 
 class EnvelopeExceeded(LabkitError):

@@ -21,7 +21,7 @@ from drivers.errors import LinkError, LinkTimeout, MalformedAnswer
 from drivers.visa import Answer, Unit, VisaLink
 
 CELLS = 256
-TEXT: list[Unit] = ["*IDN?", "ARR:GEOM?"]
+TEXT: list[Unit] = ["ARR:GEOM?", "*IDN?"]
 BLOCK: list[Unit] = ["ARR:MASK?"]
 BLOCKS: list[Unit] = ["READ:DATA? 0,256", "READ:FLAG? 0,256", "READ:TST? 0,256", "ARR:GEOM?"]
 LENGTHS: dict[str, tuple[int, ...]] = {"text": (), "block": (32,), "blocks": (1024, 256, 2048)}
@@ -72,7 +72,7 @@ def test_every_message_begins_with_a_number_that_goes_up(face: Face, link: VisaL
 
 def test_answers_in_order(link: VisaLink) -> None:
     text = query(link, "text")
-    assert [answer.text for answer in text] == ["PCMLAB,PCMC-1M-SIM,0001,1.0.0", "1,16,16"]
+    assert [answer.text for answer in text] == ["1,16,16", "PCMLAB,PCMC-1M-SIM,0001,1.0.0"]
     (mask,) = query(link, "block")
     assert mask == Answer("", bytes(range(16)) + b"\n;#1\"" * 3 + b"\0")
     data, flags, stamps, geometry = query(link, "blocks")
@@ -87,7 +87,7 @@ def test_answers_in_order(link: VisaLink) -> None:
 def test_a_refused_unit_leaves_answers_out(link: VisaLink) -> None:
     assert link.ask(["*OPC?", "FOO?", "*IDN?"]) == [Answer("1")]
     # The quoted text holds a semicolon and stays one answer.
-    assert link.ask(["SYST:ERR?", "*OPC?"]) == [Answer('-113,"Undefined header;FOO?"'), Answer("1")]
+    assert link.ask(["SYST:ERR?", "*OPC?"]) == [Answer('-113,"Undefined header;:FOO?"'), Answer("1")]
 
 
 def test_answers_of_another_number_are_dropped(link: VisaLink) -> None:
