@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["SimControl"]
 
 _DONE = "SYST:LOCK:OWN?"
-_UNANSWERED = frozenset({"BOOT", "DROP", "LATE", "MUTE", "TRUN"})
+_UNANSWERED = ("BOOT", "DROP,TX", "LATE", "MUTE")
 """Faults that would hit the answer to the message that arms them."""
 
 
@@ -80,14 +80,13 @@ class SimControl:
     def fault(self, name: str, *arguments: object) -> None:
         """Arm a fault by its name in controller-protocol §11.
 
-        One that breaks the link or the board is armed without an answer: it hits the next message, and whether
-        the board took it is seen in ``errors()``.
+        One that would hit its own answer is armed without one; a refusal is seen in ``errors()`` then.
         """
-        unit = "SIM:FAUL " + ",".join((name, *(str(argument) for argument in arguments)))
-        if name in _UNANSWERED:
-            self._chip.send([unit])
+        said = ",".join((name, *(str(argument) for argument in arguments)))
+        if said.startswith(_UNANSWERED):
+            self._chip.send([f"SIM:FAUL {said}"])
         else:
-            self._chip.ask([unit, _DONE])
+            self._chip.ask([f"SIM:FAUL {said}", _DONE])
 
     def clear_faults(self) -> None:
         """Disarm all faults; stuck cells stay."""

@@ -59,7 +59,7 @@ class Lines:
         """Write a line where one is due."""
         now = self._now()
         self._note = note
-        if now < self._due or not self._title:
+        if now < self._due or not self._title or done >= self._total > 0:
             return
         self._due = now + _EVERY_S
         share = done / self._total if self._total > 0 else 0.0

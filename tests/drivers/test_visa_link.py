@@ -29,9 +29,7 @@ QUERIES = {"text": TEXT, "block": BLOCK, "blocks": BLOCKS}
 
 
 @pytest.fixture(params=FACES)
-def face(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Iterator[Face]:
+def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
     yield from opened(request.param, monkeypatch, tmp_path)
 
 
@@ -41,7 +39,7 @@ def link(face: Face) -> Iterator[VisaLink]:
     link = face.link()
     assert link.ask(['SYST:LOCK:REQ? "host"'])[0].text == "1"
     start: list[Unit] = ["ARR:POW ON", "*WAI", "OUTP ON", "READ:INIT 0", "*OPC?"]
-    assert link.ask([("ARR:MASK ", b"#232", bytes(range(16)), b"\n;#1\"" * 3, b"\0"), *start])[0].text == "1"
+    assert link.ask([("ARR:MASK ", b"#232", bytes(range(16)), b'\n;#1"' * 3, b"\0"), *start])[0].text == "1"
     face.lines.clear()
     yield link
     link.close()
@@ -74,7 +72,7 @@ def test_answers_in_order(link: VisaLink) -> None:
     text = query(link, "text")
     assert [answer.text for answer in text] == ["1,16,16", "PCMLAB,PCMC-1M-SIM,0001,1.0.0"]
     (mask,) = query(link, "block")
-    assert mask == Answer("", bytes(range(16)) + b"\n;#1\"" * 3 + b"\0")
+    assert mask == Answer("", bytes(range(16)) + b'\n;#1"' * 3 + b"\0")
     data, flags, stamps, geometry = query(link, "blocks")
     assert (data.text, flags.text, stamps.text, geometry) == ("1,0,C,", "1,0,", "1,0,", Answer("1,16,16"))
     masked = np.unpackbits(np.frombuffer(mask.block or b"", np.uint8), bitorder="little").astype(bool)
@@ -236,7 +234,7 @@ def test_another_talker_is_not_believed() -> None:
 
     def use(address: str) -> None:
         link = VisaLink(address, timeout_s=0.1)
-        with pytest.raises(LinkTimeout, match="did not answer within 0.1 s"):
+        with pytest.raises(LinkTimeout, match=r"did not answer within 0\.1 s"):
             link.ask(["*IDN?"])
         link.close()
 
@@ -323,9 +321,7 @@ def test_transcript_has_a_line_per_message_and_reply(face: Face, link: VisaLink)
 
 
 KINDS = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, errors.DriverError)
+    kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.DriverError)
 ]
 
 

@@ -83,9 +83,7 @@ class Face:
         self.board.block_max = block_max
 
 
-def opened(
-    kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **options: Any
-) -> Iterator[Face]:
+def opened(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, **options: Any) -> Iterator[Face]:
     """Yield a face of a fresh board of 16 x 16 cells, unless told otherwise."""
     use_fake_boards(monkeypatch, **options)
     monkeypatch.setattr(served, "_IDLE_S", 0.02)  # or every server would take a fifth of a second to stop
