@@ -82,7 +82,7 @@ class PcmController:
         )
         self._templates: dict[Pulse, int] = {}
         self._setup: ReadSetup | None = None
-        self._sent: Accepted | None = None
+        self._accepted: Accepted | None = None
         self._total = 0
         self._started = "PROG"
 
@@ -331,14 +331,14 @@ class PcmController:
                 "program fewer cells at once"
             )
         block = block_of(codes)
-        before = self._session.in_flight
+        before = (self._session.in_flight, self._session.sent, self._started)
         try:
             last = self._deliver(batch, block, room - codes.nbytes)
         except BatchRefused:
-            self._session.in_flight = before
+            self._session.in_flight, self._session.sent, self._started = before
             raise
-        self._session.last = self._sent = last
-        self._total, self._started = batch.cells.size, "PROG"
+        self._session.last = self._accepted = last
+        self._total = batch.cells.size
 
     def _deliver(self, batch: Batch, block: bytes, room: int) -> Accepted:
         """Send a batch, again where the board has proved that it never got it; returns its acceptance."""
@@ -350,19 +350,22 @@ class PcmController:
             tail = f",{batch.count}".encode() if batch.count != 1 else b""
             mine = (batch.id, 0, batch_crc(self._session.token, (head, block, tail)))
             units.append(("PROG:CELL ", head, block, tail))
-            self._session.in_flight = batch.id
+            earlier, self._session.sent = self._session.sent, mine
+            self._session.in_flight, self._started = batch.id, "PROG"
             try:
                 (answer,) = self._session.ask_once([*units, "PROG:LAST?"], refused=BatchRefused)
                 identity, done, crc = integers(answer.text, 3)
-                last, undisturbed = (identity, done, crc), True
+                last = identity, done, crc
             except LinkError as broken:
                 self._selections.forget()  # how much of the message arrived is not known
                 last, undisturbed = self._session.recover(broken)
-                if is_same(last, self._session.last) and last[0] < batch.id:
+                never = not is_same(last, mine)
+                if never and (is_same(last, self._session.last) or is_same(last, earlier)):
+                    self._session.last = last
                     if not undisturbed:
                         raise self._session.disturbed() from broken
                     if attempt == 1:
-                        continue
+                        continue  # an id that is taken already is refused by the board
                     raise
             except BaseException:
                 self._selections.forget()  # the message ended somewhere among its units
@@ -419,7 +422,7 @@ class PcmController:
         if len(fields) < 9 or fields[0] != str(identity):
             raise StaleAnswer(f"the report {state.text!r} is not that of batch {identity}", got=state.text)
         numbers = [int(field) for field in fields[2:9]]
-        mine = self._sent is not None and (identity, crc) == (self._sent[0], self._sent[2])
+        mine = is_same((identity, 0, crc), self._session.sent)
         return BatchReport(identity, mine, State(fields[1]), *numbers)
 
     def batch_flags(self) -> NDArray[np.uint8]:
@@ -432,11 +435,11 @@ class PcmController:
 
     def _fetch_batch(self, query: str, dtype: str) -> NDArray[Any]:
         total = self._total
-        if self._sent is None or self._session.last != self._sent:
+        if self._accepted is None or self._session.last != self._accepted:
             report = self.last_batch()
             total, identity = report.total, report.id
         else:
-            identity = self._sent[0]
+            identity = self._accepted[0]
         return self._fetch(query, str(identity), total, dtype)
 
     def cycles(self, cells: NDArray[np.uint32]) -> NDArray[np.uint32]:

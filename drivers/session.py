@@ -33,9 +33,9 @@ Accepted = tuple[int, int, int]
 _CLOSE_TIMEOUT_S = 2.0
 
 
-def is_same(a: Accepted, b: Accepted) -> bool:
-    """Whether two answers speak of one batch, however far it was at either time."""
-    return (a[0], a[2]) == (b[0], b[2])
+def is_same(a: Accepted, b: Accepted | None) -> bool:
+    """Whether both speak of one batch, however far it was at either time; None is no batch."""
+    return b is not None and (a[0], a[2]) == (b[0], b[2])
 
 
 def integers(text: str, count: int) -> list[int]:
@@ -79,6 +79,8 @@ class Session:
         Last batch the board is known to have accepted.
     token : str
         Names this host; drawn at random and kept.
+    sent : Accepted or None
+        Last batch this host sent, whether or not it knows that the board accepted it; its entries done are 0.
     in_flight : int or None
         Batch that may be running, so that its cells are in doubt where the board restarts.
     on_loss : callable
@@ -90,6 +92,7 @@ class Session:
         self.token = f"labkit-{secrets.token_hex(8)}"
         self.formats = list(formats)
         self.on_loss: Callable[[], None] = lambda: None
+        self.sent: Accepted | None = None
         self.in_flight: int | None = None
         self._lock = threading.RLock()
         self.boot_id, self.last, _ = self._enter()
@@ -204,10 +207,15 @@ class Session:
     def _go_on(self, broken: LinkError) -> None:
         """Recover, and refuse to go on as if nothing had been where somebody else was at work."""
         last, undisturbed = self.recover(broken)
-        if not is_same(last, self.last):
+        if not self.is_known(last):
             raise self.foreign(last) from broken
+        self.last = last
         if not undisturbed:
             raise self.disturbed() from broken
+
+    def is_known(self, last: Accepted) -> bool:
+        """Whether a batch is the last accepted one, or the last this host sent."""
+        return is_same(last, self.last) or is_same(last, self.sent)
 
     def foreign(self, last: Accepted) -> ForeignBatch:
         """Return the error for a last batch this host did not send; later ids follow on it."""

@@ -144,7 +144,6 @@ class _Job:
         self._station, self._run, self._map, self._loop, self._card = station, run, weight_map, loop, card
         self._reads: ReadBacks | None = None
         self._tables: list[str] = []
-        self._cells_written = self._accuracy_written = False
 
     @property
     def _result(self) -> ProgramResult:
@@ -153,9 +152,8 @@ class _Job:
     def write_cells(self) -> None:
         """Write what the loop did, and from when ages count."""
         result = self._result
-        self._cells_written = True
         pulsed_unix_ns = self._pulsed_unix_ns()
-        self._run.write_table(
+        self._keep(
             "cells",
             {
                 **self._map.columns(),
@@ -168,9 +166,14 @@ class _Job:
                 "pulsed_unix_ns": pulsed_unix_ns,
             },
         )
-        self._run.write_table("passes", result.pass_columns())
+        self._keep("passes", result.pass_columns())
         if pulsed_unix_ns.any():
             self._run.update_manifest(programmed_unix_ns=int(pulsed_unix_ns.max()))
+
+    def _keep(self, name: str, columns: Mapping[str, Any]) -> None:
+        """Write a table the run does not have yet: an exception may strike before, in or after it."""
+        if name not in self._run.tables():
+            self._run.write_table(name, columns)
 
     def _pulsed_unix_ns(self) -> NDArray[np.int64]:
         pulsed_ns = self._result.pulsed_ns.astype(np.int64)
@@ -203,9 +206,8 @@ class _Job:
         self._write_accuracy()
 
     def _write_accuracy(self) -> None:
-        if self._reads is not None and self._reads.accuracy and not self._accuracy_written:
-            self._accuracy_written = True
-            self._run.write_table("accuracy", Accuracy.columns(self._reads.accuracy.values()))
+        if self._reads is not None and self._reads.accuracy:
+            self._keep("accuracy", Accuracy.columns(self._reads.accuracy.values()))
 
     def figures(self) -> dict[str, Any]:
         """Key figures: of the loop, and of the first independent read where there is one."""
@@ -252,8 +254,7 @@ class _Job:
         stopped = isinstance(error, Interrupted | KeyboardInterrupt)
         self._station.chip.safe()
         try:
-            if not self._cells_written:
-                self.write_cells()
+            self.write_cells()
             self._write_accuracy()
             self._run.update_manifest(
                 status="interrupted" if stopped else "failed",

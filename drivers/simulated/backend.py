@@ -83,6 +83,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
     def _init(self) -> None:
         self._next_handle = 1
         self._managers: dict[int, SimulatedBench] = {}
+        self._ended: set[int] = set()
         self._sessions: dict[int, _Session] = {}
 
     def _return(self, session: Any, code: StatusCode) -> StatusCode:
@@ -164,7 +165,10 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         if bench is not None:
             for handle in [key for key, value in self._sessions.items() if value.manager == session]:
                 self._close_session(handle)
+            self._ended.add(session)
             bench.release()
+            return StatusCode.success
+        if session in self._ended:  # pyvisa closes once more what could not be saved at the first time
             return StatusCode.success
         if session not in self._sessions:
             return self._return(session, StatusCode.error_invalid_object)

@@ -23,7 +23,9 @@ AGES_S = (25.0, 3600.0, 86_400.0, 604_800.0, 2_629_800.0)
 
 
 def demo(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to make.")] = Path("demo"),
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder to make; by default demo, demo-2 ...")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(metavar="N", min=0, max=2**32 - 1, help="Another seed is another chip.")
     ] = None,
@@ -45,7 +47,7 @@ def demo(
     from labkit.programming import ProgramSettings
     from labkit.station import open_station
 
-    bench = _write_bench(out.absolute(), seed)
+    bench = _write_bench((out or _unused("demo")).absolute(), seed)
     with at_work(station := open_station(bench)) as shown:
         run = program_run(
             station,
@@ -70,6 +72,14 @@ def demo(
         import webbrowser
 
         webbrowser.open(page.as_uri())
+
+
+def _unused(name: str) -> Path:
+    """Return the first of name, name-2, name-3 ... that is not taken."""
+    taken = 1
+    while (path := Path(name if taken == 1 else f"{name}-{taken}")).exists():
+        taken += 1
+    return path
 
 
 def _write_bench(folder: Path, seed: int | None) -> Path:

@@ -41,6 +41,9 @@ def program(
     pulses_max: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Pulses a cell may get; by default 55.")
     ] = None,
+    passes_max: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Passes of the loop; by default 30.")
+    ] = None,
     verify_age: Annotated[
         str | None, typer.Option(metavar="AGE", help="Age of the cells at the verify read; by default 2s.")
     ] = None,
@@ -58,7 +61,8 @@ def program(
     from labkit.cli.quantities import ages
 
     ages_s = ages(at)
-    settings = _settings(margin, verify_age, pulses_max=pulses_max, reads_per_pass=reads_per_pass)
+    counts = {"pulses_max": pulses_max, "passes_max": passes_max, "reads_per_pass": reads_per_pass}
+    settings = _settings(margin, verify_age, **counts)
 
     from labkit.cli.bench import at_work, card_for, drawn
     from labkit.cli.figures import figure_rows

@@ -6,7 +6,6 @@ and a pass costs one wait and a handful of messages, whatever the number of cell
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING
 
@@ -208,9 +207,9 @@ class ProgramLoop:
                 messages=self._chip.messages() - messages,
             )
         )
-        error = f", verify error {1e6 * rms_s:.2f} uS rms" if math.isfinite(rms_s) else ""
         done = result.cells.size - self._live.size - self._zero.size
-        self._progress.advance(done, f"pass {number}{error}")
+        share = 100.0 * result.passes[-1].converged_total / max(result.cells.size, 1)
+        self._progress.advance(done, f"pass {number}, {share:.2f} % converged")
 
     def _batch(self) -> tuple[_Places, NDArray[np.float32]]:
         """Cells of the next batch and their currents."""

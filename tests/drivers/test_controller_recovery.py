@@ -147,6 +147,64 @@ def test_a_link_that_breaks_twice_raises_and_nothing_is_lost(face: Face, chip: P
     assert (face.count()[ORDER] == 2).all()
 
 
+def lose_acceptance(face: Face, chip: PcmController) -> None:
+    """Program `ORDER`: the board accepts it, its answer is lost, and so is the way back to the board."""
+
+    def before(line: str) -> None:
+        if "PROG:CELL" in line:
+            face.arm("DROP", "TX", 0)
+        elif "LOCK:REQ" in line:
+            face.arm("DROP", "RX", 1)
+            face.before = None
+
+    face.before = before
+    with pytest.raises(LinkError):
+        chip.program(batch(chip, ORDER))
+
+
+def test_a_batch_whose_acceptance_was_never_told_is_mine(face: Face, chip: PcmController) -> None:
+    lose_acceptance(face, chip)
+    assert chip.wait(10.0) is State.DONE
+    report = chip.last_batch()
+    assert (report.id, report.mine, report.total) == (1, True, len(ORDER))
+    assert (chip.batch_flags() == EntryCode.PULSED).all()
+    assert chip.next_batch_id() == 2
+    chip.program(batch(chip, ORDER))
+    chip.wait(10.0)
+    assert (face.count()[ORDER] == 2).all()
+
+
+def test_a_batch_whose_acceptance_was_never_told_is_not_given_twice(face: Face, chip: PcmController) -> None:
+    one = batch(chip, ORDER)
+    lose_acceptance(face, chip)
+    again = np.array([3, 1], np.uint32)
+    with pytest.raises(BatchRefused, match="106"):
+        chip.program(batch(chip, again, batch_id=1))
+    with pytest.raises(BatchRefused, match="106"):
+        chip.program(one)
+    chip.wait(10.0)
+    assert (face.count()[ORDER] == 1).all()
+    assert chip.last_batch().mine
+    assert chip.next_batch_id() == 2
+
+
+def test_an_interrupt_right_behind_the_acceptance(face: Face, chip: PcmController) -> None:
+    def interrupt(line: str) -> None:
+        if line.startswith("<") and line.count(",") == 2:  # the answer to PROG:LAST?
+            raise KeyboardInterrupt
+
+    chip.program(batch(chip, [0]))
+    chip.wait(10.0)
+    chip._link._note = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        chip.program(batch(chip, ORDER))
+    chip._link._note = None
+    assert chip.wait(10.0) is State.DONE
+    assert chip.last_batch().mine
+    assert chip.next_batch_id() == 3
+    assert (face.count()[ORDER] == np.where(ORDER == 0, 2, 1)).all()
+
+
 def test_the_same_id_twice_is_refused(face: Face, chip: PcmController) -> None:
     one = batch(chip, ORDER)
     chip.program(one)

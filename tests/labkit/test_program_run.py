@@ -286,6 +286,27 @@ def test_an_early_end_leaves_what_is_known_and_a_safe_chip(
     assert "did not finish" in write_report(run).read_text("utf-8")
 
 
+@pytest.mark.parametrize("table", ["cells", "passes", "accuracy"])
+def test_an_end_while_a_table_is_written_loses_no_table(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    write, struck = Run.write_table, []
+
+    def interrupted(run: Run, name: str, *args: Any, **options: Any) -> None:
+        if name == table and not struck:
+            struck.append(name)
+            raise Interrupted
+        write(run, name, *args, **options)
+
+    monkeypatch.setattr(Run, "write_table", interrupted)
+    with pytest.raises(Interrupted):
+        run_on(MeltChip(), tmp_path, judge=judge())
+    run = Run.open(tmp_path / "run")
+    assert run.manifest["status"] == "interrupted"
+    assert {"cells", "passes"} <= set(run.tables())
+    assert (table != "accuracy") or "accuracy" in run.tables()
+
+
 def test_a_trip_is_a_failed_run_that_says_why(tmp_path: Path) -> None:
     chip = MeltChip(32, 48)
     chip.end_at[2] = (5, State.TRIP)
