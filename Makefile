@@ -22,7 +22,7 @@ help:
 	@echo "make clean      remove .venv, caches and what was built; runs and chips stay"
 
 demo: $(VENV)/.plain
-	@out=demo; n=2; while [ -e $$out ]; do out=demo-$$n; n=$$((n + 1)); done; $(BIN)/labkit demo --out $$out
+	$(BIN)/labkit demo
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

@@ -27,8 +27,6 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
-# pytest puts this folder on the path, where tests/calibration would hide the package of that name.
-sys.path[:] = [entry for entry in sys.path if Path(entry) != Path(__file__).parent]
 
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NOT_RUN_AT_MOST = 6

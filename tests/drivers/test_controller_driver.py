@@ -144,9 +144,10 @@ def test_lists_nobody_can_read(chip: PcmController) -> None:
         with pytest.raises(InstrumentError) as caught:
             chip.read(np.array(cells, np.uint32), ReadSetup())
         assert [error.code for error in caught.value.errors] == [code]
-        with pytest.raises(InstrumentError) as caught:
-            chip.cycles(np.array(cells, np.uint32))
-        assert [error.code for error in caught.value.errors] == [code]
+        for _ in range(2):  # the second time it must not be taken for a list the board has
+            with pytest.raises(InstrumentError) as caught:
+                chip.cycles(np.array(cells, np.uint32))
+            assert [error.code for error in caught.value.errors] == [code]
     with pytest.raises(InstrumentError, match="cell 256 is outside the chip of 256"):
         chip.mask(np.array([256], np.uint32))
     assert np.allclose(chip.read(all_cells(chip), ReadSetup()).g_s, unpulsed(all_cells(chip)))

@@ -35,7 +35,9 @@ def test_the_demonstration_needs_nothing_and_repeats_nothing(tmp_path: Path) -> 
         assert 0.95 < read["accuracy_plain"] < 1
         assert found["accuracy_software"] - read["accuracy_compensated"] < 0.01
 
-    refused(labkit("demo", "--out", "demo", cwd=tmp_path), 1, str(folder), "never overwritten", "--out demo-2")
+    refused(
+        labkit("demo", "--out", "demo", cwd=tmp_path), 1, str(folder), "never overwritten", "--out demo-2"
+    )
 
 
 @pytest.mark.slow

@@ -130,7 +130,9 @@ def test_shipped_files_are_small_and_as_stated(name: str, limit: int) -> None:
 
 
 def test_every_shipped_file_has_a_provenance() -> None:
-    shipped = {path.name for path in DATA.iterdir() if path.suffix not in {".py", ".md", ".yaml"} and path.is_file()}
+    shipped = {
+        path.name for path in DATA.iterdir() if path.suffix not in {".py", ".md", ".yaml"} and path.is_file()
+    }
     assert shipped == {"mnist_mlp.npz", "mnist_test.npz"}
 
 
