@@ -19,12 +19,14 @@ import numba
 __all__ = ["inline", "kernel", "subroutine"]
 
 _SOURCES = (
-    "jit.py",
-    "random_numbers.py",
-    "pulse_kernel.py",
-    "read_kernel.py",
+    "cell_model.py",
     "device_kernel.py",
+    "grouping.py",
+    "jit.py",
     "layout.py",
+    "pulse_kernel.py",
+    "random_numbers.py",
+    "read_kernel.py",
 )
 
 Function = Callable[..., Any]
