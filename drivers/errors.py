@@ -128,7 +128,7 @@ class MalformedAnswer(LinkError):
 
 
 class LockRefused(DriverError):
-    """Another host controls the board."""
+    """Another host controls the board, or did while the link was broken."""
 
 
 class ProtocolMismatch(DriverError):

@@ -116,6 +116,7 @@ class _Link:
         peer.setblocking(False)
         self._peer = peer
         self._eof = False
+        self._serving = threading.get_ident()
         self.connection = connection
         connection.look_ahead = self._look_ahead
         self._wake_in, self._wake_out = socket.socketpair()
@@ -124,6 +125,8 @@ class _Link:
         connection.on_change = self._wake
 
     def _wake(self) -> None:
+        if threading.get_ident() == self._serving:  # it looks at everything before it waits anyway
+            return
         try:
             self._wake_in.send(b"!")
         except OSError:  # full or closed: whoever is to wake is awake, or gone

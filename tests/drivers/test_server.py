@@ -14,6 +14,7 @@ from fake_chip import FakeState, definite
 from pyvisa.resources import MessageBasedResource
 from simulated_bench import use_fake_boards
 
+from drivers.simulated import server
 from drivers.simulated.registry import SimulatedBench, open_bench
 from drivers.simulated.server import InstrumentServer
 
@@ -132,6 +133,21 @@ def test_the_port_binds_this_machine_only(served: Served) -> None:
     assert served.server.port > 0
     with pytest.raises(OSError, match=r"[Aa]ddress already in use"):
         InstrumentServer(served.bench.named("chip"), served.server.port)
+
+
+def test_an_idle_link_sleeps(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[None] = []
+    turn = server._Link._turn
+
+    def counted(link: server._Link) -> bool:
+        turns.append(None)
+        return turn(link)
+
+    monkeypatch.setattr(server._Link, "_turn", counted)
+    wire = served.wire()
+    assert wire.ask("*OPC?") == "1"
+    time.sleep(0.1)
+    assert len(turns) < 20  # a link that woke itself would have turned thousands of times
 
 
 def test_a_half_closed_link_still_gets_its_answers(served: Served) -> None:
