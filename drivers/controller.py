@@ -15,7 +15,6 @@ compared with what was asked; a pulse is never sent twice unless the board has p
 from __future__ import annotations
 
 import json
-import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -23,8 +22,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.amplitudes import batch_crc, codes_of, template_units
-from drivers.blocks import block_of, items_of
+from drivers.batches import Batches
+from drivers.blocks import block_of
 from drivers.chip import (
     Batch,
     BatchReport,
@@ -32,20 +31,15 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
-    Pulse,
     Reading,
     ReadSetup,
     State,
 )
-from drivers.errors import (
-    BatchRefused,
-    InstrumentError,
-    LinkError,
-    ProtocolMismatch,
-    StaleAnswer,
-)
+from drivers.errors import InstrumentError, ProtocolMismatch
+from drivers.reads import Reads
+from drivers.results import fetch
 from drivers.selections import Selections
-from drivers.session import Accepted, Session, integers, is_same
+from drivers.session import Session, integers
 from drivers.visa import Answer, Unit, VisaLink
 
 __all__ = ["PROTOCOL", "PcmController"]
@@ -80,11 +74,8 @@ class PcmController:
         self._selections = Selections(
             self._geometry.cells, self._limits.selections, self._limits.block_max_bytes
         )
-        self._templates: dict[Pulse, int] = {}
-        self._setup: ReadSetup | None = None
-        self._accepted: Accepted | None = None
-        self._total = 0
-        self._started = "PROG"
+        self._batches = Batches(self._session, self._limits, self._selections, self._form)
+        self._reads = Reads(self._session, self._limits, self._selections, self._forget)
 
     @classmethod
     def open(
@@ -163,8 +154,8 @@ class PcmController:
 
     def _forget(self) -> None:
         self._selections.forget()
-        self._templates.clear()
-        self._setup = None
+        self._batches.forget()
+        self._reads.forget()
 
     # ---- identity and limits ------------------------------------------------------------------------------
     def identify(self) -> Identity:
@@ -248,7 +239,9 @@ class PcmController:
         """
         state = self.ask([f"ARR:POW {'ON' if on else 'OFF'}", "*WAI", "ARR:POW?"])[0].text
         if state != ("ON" if on else "OFF"):
-            raise self._failed(f"the array power is {state} after it was switched {'on' if on else 'off'}")
+            raise self._session.failed(
+                f"the array power is {state} after it was switched {'on' if on else 'off'}"
+            )
 
     def outputs(self, on: bool) -> None:
         """Connect or open the outputs.
@@ -260,7 +253,9 @@ class PcmController:
         """
         state = self.ask([f"OUTP {'ON' if on else 'OFF'}", "*WAI", "OUTP?"])[0].text
         if state != str(int(on)):
-            raise self._failed(f"the outputs are {state} after they were switched {'on' if on else 'off'}")
+            raise self._session.failed(
+                f"the outputs are {state} after they were switched {'on' if on else 'off'}"
+            )
 
     def safe(self) -> None:
         """Open the outputs and latch the power off, over a link of its own.
@@ -295,152 +290,26 @@ class PcmController:
             self._closed = True
             self._session.close()
 
-    def _failed(self, what: str) -> InstrumentError:
-        errors = tuple(self.errors())
-        said = "; ".join(str(error) for error in errors) or "the board names no error"
-        return InstrumentError(f"{what}: {said}", errors=errors)
-
-    # ---- programming --------------------------------------------------------------------------------------
+    # ---- programming and reading --------------------------------------------------------------------------
     def next_batch_id(self) -> int:
         """Return the smallest id the board will accept."""
-        return self._session.last[0] + 1
+        return self._batches.next_id()
 
     def program(self, batch: Batch) -> None:
-        """Start a batch.
-
-        Amplitudes go as 16-bit fractions of the full scale where the board takes them: 7 nA of 450 uA.
-
-        Raises
-        ------
-        BatchRefused
-            Nothing was pulsed; the errors are the board's.
-        ForeignBatch
-            Somebody else programmed meanwhile.
-        LockRefused
-            Another host controls the board, or did while the link was broken.
-        BoardRestarted
-            The board lost its state while the batch was on its way; its ``batch_id`` says which.
-        LinkError
-            The board does not answer any more.
-        """
-        codes = codes_of(batch.amplitude, batch.pulse, self._form)
-        room = self._limits.block_max_bytes
-        if codes.nbytes > room:
-            raise BatchRefused(
-                f"{codes.size} amplitudes are {codes.nbytes} bytes, the board takes {room} in one message: "
-                "program fewer cells at once"
-            )
-        block = block_of(codes)
-        before = (self._session.in_flight, self._session.sent, self._started)
-        try:
-            last = self._deliver(batch, block, room - codes.nbytes)
-        except BatchRefused:
-            self._session.in_flight, self._session.sent, self._started = before
-            raise
-        self._session.last = self._accepted = last
-        self._total = batch.cells.size
-
-    def _deliver(self, batch: Batch, block: bytes, room: int) -> Accepted:
-        """Send a batch, again where the board has proved that it never got it; returns its acceptance."""
-        for attempt in (1, 2):
-            # First the template: its message can fail, and then no selection may count as sent.
-            template = self._template(batch.pulse)
-            handle, units = self._find(batch.cells, room)
-            head = f"{batch.id},{handle},{template},".encode()
-            tail = f",{batch.count}".encode() if batch.count != 1 else b""
-            mine = (batch.id, 0, batch_crc(self._session.token, (head, block, tail)))
-            units.append(("PROG:CELL ", head, block, tail))
-            earlier, self._session.sent = self._session.sent, mine
-            self._session.in_flight, self._started = batch.id, "PROG"
-            try:
-                (answer,) = self._session.ask_once([*units, "PROG:LAST?"], refused=BatchRefused)
-                identity, done, crc = integers(answer.text, 3)
-                last = identity, done, crc
-            except LinkError as broken:
-                self._selections.forget()  # how much of the message arrived is not known
-                last, undisturbed = self._session.recover(broken)
-                never = not is_same(last, mine)
-                if never and (is_same(last, self._session.last) or is_same(last, earlier)):
-                    self._session.last = last
-                    if not undisturbed:
-                        raise self._session.disturbed() from broken
-                    if attempt == 1:
-                        continue  # an id that is taken already is refused by the board
-                    raise
-            except BaseException:
-                self._selections.forget()  # the message ended somewhere among its units
-                raise
-            if not is_same(last, mine):
-                raise self._session.foreign(last)
-            return last
-        raise AssertionError("the second attempt returns or raises")
-
-    def _find(self, cells: NDArray[np.uint32], room: int) -> tuple[int, list[Unit]]:
-        """Return the handle of a batch's cells; where `room` is too small, their list goes ahead by itself."""
-        try:
-            handle, units = self._selections.find(cells)
-        except InstrumentError as error:
-            raise BatchRefused(str(error)) from error
-        if sum(len(unit[1]) for unit in units) <= room:
-            return handle, units
-        try:
-            self._session.ask([*units, "SYST:LOCK:OWN?"], refused=BatchRefused)
-        except BaseException:
-            self._selections.forget()
-            raise
-        return handle, []
-
-    def _template(self, pulse: Pulse) -> int:
-        """Return the template of a pulse, defining it where the board does not have it."""
-        if pulse in self._templates:
-            return self._templates[pulse]
-        if len(self._templates) >= self._limits.templates:
-            self._templates.pop(next(iter(self._templates)))
-        index = next(n for n in range(1, self._limits.templates + 1) if n not in self._templates.values())
-        (answer,) = self._session.ask(
-            [*template_units(index, pulse), f"PULS:DEF? {index}"], refused=BatchRefused
-        )
-        rounded = [float(field) for field in answer.text.split(",")[:4]]
-        asked = (pulse.rise_s, pulse.top_s, pulse.fall_s, pulse.period_s)
-        tick_s = 1.0 / self._limits.clock_hz
-        # Ten digits are answered, so a long period comes back with an error of its own.
-        if any(
-            abs(got - want) > 0.01 * tick_s + 1e-9 * want for got, want in zip(rounded, asked, strict=True)
-        ):
-            raise BatchRefused(
-                f"the board made a pulse of {rounded} s of {list(asked)} s (rise, top, fall, period): choose "
-                f"multiples of its clock, {tick_s:g} s"
-            )
-        self._templates[pulse] = index
-        return index
+        """Start a batch; see :meth:`drivers.batches.Batches.program` for what it raises."""
+        self._batches.program(batch)
 
     def last_batch(self) -> BatchReport:
         """Report of the last accepted batch."""
-        state, last = self.ask(["PROG:STAT?", "PROG:LAST?"])
-        fields = state.text.split(",")
-        identity, _, crc = integers(last.text, 3)
-        if len(fields) < 9 or fields[0] != str(identity):
-            raise StaleAnswer(f"the report {state.text!r} is not that of batch {identity}", got=state.text)
-        numbers = [int(field) for field in fields[2:9]]
-        mine = is_same((identity, 0, crc), self._session.sent)
-        return BatchReport(identity, mine, State(fields[1]), *numbers)
+        return self._batches.report()
 
     def batch_flags(self) -> NDArray[np.uint8]:
         """One :class:`~drivers.chip.EntryCode` per entry of the last accepted batch."""
-        return self._fetch_batch("PROG:FLAG?", "<u1")
+        return self._batches.flags()
 
     def pulse_times_ns(self) -> NDArray[np.uint64]:
         """End of the last pulse of each entry of the last batch, board ns; 0 = not pulsed."""
-        return self._fetch_batch("PROG:TST?", "<u8")
-
-    def _fetch_batch(self, query: str, dtype: str) -> NDArray[Any]:
-        total = self._total
-        if self._accepted is None or self._session.last != self._accepted:
-            report = self.last_batch()
-            total, identity = report.total, report.id
-        else:
-            identity = self._accepted[0]
-        return self._fetch(query, str(identity), total, dtype)
+        return self._batches.stamps_ns()
 
     def cycles(self, cells: NDArray[np.uint32]) -> NDArray[np.uint32]:
         """Pulses given per cell, by the board's own counters."""
@@ -453,101 +322,12 @@ class PcmController:
             except BaseException:
                 self._selections.forget()
                 raise
-        return self._fetch(f"ARR:CYCL? {handle},", str(handle), cells.size, "<u4")
+        room = self._limits.block_max_bytes
+        return fetch(self._session, f"ARR:CYCL? {handle},", str(handle), cells.size, "<u4", room)
 
-    # ---- reading ------------------------------------------------------------------------------------------
     def read(self, cells: NDArray[np.uint32], setup: ReadSetup, *, stamps: bool = True) -> Reading:
-        """Read cells; ``stamps=False`` spares the transfer of the time stamps.
-
-        One message, where the readings fit the board's largest block.
-
-        Raises
-        ------
-        InstrumentError
-            The read was refused or did not end well.
-        StaleAnswer, MalformedAnswer, LinkError
-            No answer could be trusted, twice.
-        """
-        handle, units = self._selections.find(cells)
-        settings = self._read_settings(setup)
-        takes_s = self._read_time_s(cells.size, setup)
-        start: list[Unit] = [*units, *settings, "*WAI", f"READ:INIT {handle}", "*WAI", "READ:STAT?"]
-        widths = (4, 1, 8) if stamps else (4, 1)
-        queries = [f"READ:DATA? 0,{cells.size}", f"READ:FLAG? 0,{cells.size}", f"READ:TST? 0,{cells.size}"]
-        self._started = "READ"
-        try:
-            if cells.size * max(widths) <= self._limits.block_max_bytes:
-                lengths = tuple(width * cells.size for width in widths)
-                state, *fetched, clock = self._session.ask(
-                    [*start, *queries[: len(widths)], "SYST:TIME?"],
-                    lengths=lengths,
-                    timeout_s=self._link.timeout_s + takes_s,
-                )
-                blocks = self._checked_reading(state, fetched, cells.size)
-            else:
-                state, clock = self._session.ask(
-                    [*start, "SYST:TIME?"], timeout_s=self._link.timeout_s + takes_s
-                )
-                identity = self._done_read(state)
-                kinds = (("READ:DATA?", "<f4"), ("READ:FLAG?", "<u1"), ("READ:TST?", "<u8"))[: len(widths)]
-                blocks = [self._fetch(query, str(identity), cells.size, dtype) for query, dtype in kinds]
-        except BaseException:
-            self._forget()  # the message ended somewhere among its units
-            raise
-        self._setup, self._session.in_flight = setup, None
-        return Reading(
-            g_s=blocks[0],
-            flags=blocks[1],
-            t_ns=blocks[2] if stamps else None,
-            read_id=integers(state.text, 1)[0],
-            clock_ns=integers(clock.text, 1)[0],
-            host_unix_ns=time.time_ns(),
-        )
-
-    def _read_settings(self, setup: ReadSetup) -> list[Unit]:
-        if setup == self._setup:
-            return []
-        full = "AUTO" if setup.range_a is None else repr(float(setup.range_a))
-        return [
-            f"READ:VOLT {setup.voltage_v!r}",
-            f"READ:AVER {setup.samples}",
-            f"READ:APER {setup.aperture_s!r}",
-            f"READ:RANG {full}",
-        ]
-
-    def _read_time_s(self, cells: int, setup: ReadSetup) -> float:
-        groups = -(-cells // self._limits.parallel_read)
-        return groups * setup.samples * (setup.aperture_s + self._limits.read_overhead_s)
-
-    def _done_read(self, state: Answer) -> int:
-        identity, word = [*state.text.split(","), ""][:2]
-        if word != "DONE":
-            raise self._failed(f"the read ended as {word or state.text}")
-        return int(identity)
-
-    def _checked_reading(self, state: Answer, fetched: list[Answer], count: int) -> list[NDArray[Any]]:
-        identity = self._done_read(state)
-        dtypes = ("<f4", "<u1", "<u8")
-        expected = (f"{identity},0,C,", f"{identity},0,", f"{identity},0,")
-        return [
-            _items(answer, echo, dtype, count)
-            for answer, echo, dtype in zip(fetched, expected, dtypes, strict=False)
-        ]
-
-    def _fetch(self, query: str, identity: str, total: int, dtype: str) -> NDArray[Any]:
-        """Fetch an indexed result in windows of the board's largest block, each checked by its echo."""
-        item = np.dtype(dtype).itemsize
-        window = self._limits.block_max_bytes // item
-        join = "" if query.endswith(",") else " "
-        letter = "C," if query == "READ:DATA?" else ""
-        parts = []
-        for start in range(0, total, window):
-            count = min(window, total - start)
-            (answer,) = self._session.ask([f"{query}{join}{start},{count}"], lengths=(count * item,))
-            parts.append(_items(answer, f"{identity},{start},{letter}", dtype, count))
-        if not parts:
-            return np.zeros(0, dtype)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        """Read cells; see :meth:`drivers.reads.Reads.read`."""
+        return self._reads.read(cells, setup, stamps=stamps)
 
     # ---- waiting ------------------------------------------------------------------------------------------
     def wait(self, timeout_s: float) -> State:
@@ -558,16 +338,6 @@ class PcmController:
         LinkTimeout
             It runs longer than `timeout_s`.
         """
-        _, state = self._session.ask(["*OPC?", f"{self._started}:STAT?"], timeout_s=timeout_s)
+        _, state = self._session.ask(["*OPC?", f"{self._session.started}:STAT?"], timeout_s=timeout_s)
         self._session.in_flight = None
         return State(state.text.split(",")[1])
-
-
-def _items(answer: Answer, echo: str, dtype: str, count: int) -> NDArray[Any]:
-    if answer.text != echo or answer.block is None:
-        raise StaleAnswer(
-            f"the board answered for {answer.text!r} where {echo!r} was asked for; the values were not used",
-            expected=echo,
-            got=answer.text,
-        )
-    return items_of(answer.block, dtype, count)

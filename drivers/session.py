@@ -83,6 +83,8 @@ class Session:
         Last batch this host sent, whether or not it knows that the board accepted it; its entries done are 0.
     in_flight : int or None
         Batch that may be running, so that its cells are in doubt where the board restarts.
+    started : str
+        ``PROG`` or ``READ``: whose state tells how the last operation ended.
     on_loss : callable
         Called where the board may have lost what it was told: selections, templates, settings.
     """
@@ -94,6 +96,7 @@ class Session:
         self.on_loss: Callable[[], None] = lambda: None
         self.sent: Accepted | None = None
         self.in_flight: int | None = None
+        self.started = "PROG"
         self._lock = threading.RLock()
         self.boot_id, self.last, _ = self._enter()
 
@@ -162,6 +165,12 @@ class Session:
     def _told(self, query: str) -> str:
         answers = self.link.ask([query])
         return answers[0].text if answers else ""
+
+    def failed(self, what: str) -> InstrumentError:
+        """Return an error that says `what`, with the errors the board has queued."""
+        errors = tuple(self.errors())
+        said = "; ".join(str(error) for error in errors) or "the board names no error"
+        return InstrumentError(f"{what}: {said}", errors=errors)
 
     # ---- after a break --------------------------------------------------------------------------------------
     def recover(self, broken: LinkError) -> tuple[Accepted, bool]:

@@ -8,23 +8,22 @@ error of the operating system closes the link, since nothing that comes later ca
 
 from __future__ import annotations
 
-import errno
 import re
 import select
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.errors import DriverError, LinkError, LinkTimeout, MalformedAnswer
+from drivers.errors import LinkError, LinkTimeout, MalformedAnswer
+from drivers.transcript import received_line, sent_line
+from drivers.visa_resource import manager_of, opened_resource, release_manager, socket_of
 
 __all__ = ["Answer", "Unit", "VisaLink"]
 
-_OPEN_TIMEOUT_S = 5.0
 _SHORT = 256
 _MORE = re.compile(rb'[;#"\n]')
 _RECEIVE = 1 << 20
@@ -102,9 +101,9 @@ class VisaLink:
             if self._resource is not None:
                 return
             if self._manager is None:
-                self._manager = _manager(self.backend)
+                self._manager = manager_of(self.backend)
             try:
-                self._resource = _opened(self._manager, self.address, self.backend, self.timeout_s)
+                self._resource = opened_resource(self._manager, self.address, self.backend, self.timeout_s)
             except BaseException:
                 self.close()
                 raise
@@ -120,12 +119,12 @@ class VisaLink:
                 resource.close()
 
     def close(self) -> None:
-        """Close the link; never raises."""
+        """Close the link; raises only where a simulated bench that it let go of cannot be saved."""
         with self._lock:
             self._hang_up()
             manager, self._manager = self._manager, None
             if manager is not None:
-                _release(self.backend)
+                release_manager(self.backend)
 
     def reopen(self) -> None:
         """Close the link and open it again; whatever was under way on it is lost."""
@@ -185,7 +184,7 @@ class VisaLink:
             raise LinkError(f"the link to {self.address} is closed; open it again", address=self.address)
         message = b"".join(parts)
         if self._note is not None:
-            self._note(_line(">", message[:-1]))
+            self._note(sent_line(message[:-1]))
         self.messages += 1
         try:
             self._resource.visalib.write(self._resource.session, message)
@@ -238,13 +237,7 @@ class VisaLink:
 
     def _received(self, answers: list[Answer]) -> list[Answer]:
         if self._note is not None:
-            shown = ";".join(
-                a.text
-                if a.block is None
-                else f"{a.text}#<{len(a.block)} bytes, crc {zlib.crc32(a.block):08x}>"
-                for a in answers
-            )
-            self._note(f"< {time.time():.6f} {self._tag};{shown}")
+            self._note(received_line(self._tag, answers))
         return answers
 
     def _block(self, wanted: int | None, deadline: float) -> bytes:
@@ -287,7 +280,7 @@ class VisaLink:
             self._timed_out()
         resource = self._resource
         try:
-            connection = _socket(resource)
+            connection = socket_of(resource)
             if connection is not None:
                 return self._receive_from(connection, count, left_s)
             self._set_termchar(termchar)
@@ -367,89 +360,3 @@ def _joined(units: Sequence[Unit]) -> list[bytes]:
         parts.extend(piece.encode("latin-1") if isinstance(piece, str) else piece for piece in pieces)
     parts.append(_LF)
     return parts
-
-
-def _line(direction: str, message: bytes) -> str:
-    """Return a message as one line of the transcript, its blocks as length and checksum."""
-    shown, at = [], 0
-    for found in re.finditer(rb"#([1-9])", message):
-        if found.start() < at:
-            continue
-        digits = int(found[1])
-        size = message[found.end() : found.end() + digits]
-        if not size.isdigit():
-            continue
-        begin = found.end() + digits
-        block = message[begin : begin + int(size)]
-        shown.append(message[at : found.start()].decode("latin-1"))
-        shown.append(f"#<{len(block)} bytes, crc {zlib.crc32(block):08x}>")
-        at = begin + int(size)
-    shown.append(message[at:].decode("latin-1"))
-    return f"{direction} {time.time():.6f} {''.join(shown)}"
-
-
-_managers: dict[str, tuple[Any, int]] = {}
-_managers_lock = threading.Lock()
-
-
-def _manager(backend: str) -> Any:
-    """Share one manager per backend: PyVISA has only one, and closing it closes every other link too."""
-    import pyvisa
-
-    with _managers_lock:
-        manager, users = _managers.get(backend, (None, 0))
-        try:
-            _managers[backend] = (manager or pyvisa.ResourceManager(backend), users + 1)
-        except (ValueError, ImportError, OSError, pyvisa.errors.Error) as error:
-            raise LinkError(f"the VISA backend {backend} cannot be used ({_reason(error)})") from error
-        return _managers[backend][0]
-
-
-def _release(backend: str) -> None:
-    with _managers_lock:
-        manager, users = _managers[backend]
-        if users > 1:
-            _managers[backend] = (manager, users - 1)
-        else:
-            del _managers[backend]
-            manager.close()
-
-
-def _opened(manager: Any, address: str, backend: str, timeout_s: float) -> Any:
-    resource = None
-    try:
-        resource = manager.open_resource(
-            address, open_timeout=round(_OPEN_TIMEOUT_S * 1000), timeout=round(timeout_s * 1000)
-        )
-        connection = _socket(resource)
-        if connection is not None:
-            connection.getpeername()  # pyvisa-py opens a closed port as if all were well (visa-backend §6)
-            # It leaves Nagle on, which costs 44 ms where two writes meet a delayed acknowledgement
-            # (visa-backend §10).
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except Exception as error:
-        if resource is not None:
-            with suppress(Exception):
-                resource.close()
-        if isinstance(error, DriverError):  # a simulated bench that cannot be used says so itself
-            raise
-        # pyvisa-py raises bare exceptions where it cannot connect.
-        raise LinkError(
-            f"nothing answers at {address} through {backend} ({_reason(error)}); check that the board is on "
-            "and its address in the bench file right",
-            address=address,
-        ) from error
-    return resource
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOTCONN, errno.ECONNREFUSED):
-        return "connection refused"
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
-
-
-def _socket(resource: Any) -> Any:
-    """Return the socket under a pyvisa-py raw-socket session; other backends have none to show."""
-    sessions = getattr(resource.visalib, "sessions", None)
-    interface = getattr(sessions[resource.session], "interface", None) if isinstance(sessions, dict) else None
-    return interface if isinstance(interface, socket.socket) else None
