@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from drivers.amplitudes import batch_crc, codes_of, template_units
 from drivers.blocks import block_of
-from drivers.chip import Batch, BatchReport, Limits, Pulse, State
+from drivers.chip import Batch, BatchReport, BoardError, Limits, Pulse, State
 from drivers.errors import BatchRefused, InstrumentError, LinkError, StaleAnswer
 from drivers.results import fetch
 from drivers.selections import Selections
@@ -65,6 +65,11 @@ class Batches:
         LinkError
             The board does not answer any more.
         """
+        latest = self._session.last[0]
+        if batch.id <= latest:
+            # Said here, because after a lost answer the board's last batch would pass for this one.
+            refusal = BoardError(106, "Batch id not newer", f"last {latest} got {batch.id}")
+            raise BatchRefused(f"the board would refuse: {refusal}", errors=(refusal,))
         codes = codes_of(batch.amplitude, batch.pulse, self._form)
         room = self._limits.block_max_bytes
         if codes.nbytes > room:

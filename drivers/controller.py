@@ -48,6 +48,8 @@ PROTOCOL = "1.1"
 """Version this driver was written for; a later minor version adds, another major one changes."""
 
 _SAFE_TIMEOUT_S = 0.25
+_WATCHDOG_S = 600
+"""What boards begin with (controller-protocol §4)."""
 
 
 class PcmController:
@@ -146,7 +148,8 @@ class PcmController:
             ) from error
         forms = self._limits.program_formats
         self._form = next((form for form in ("U16", "F32", "U8") if form in forms), "U8")
-        self._session.formats = [f"FORM:PROG {self._form}"]
+        # The watchdog too: whoever had the board before may have left it without one.
+        self._session.formats = [f"SYST:WDOG {_WATCHDOG_S}", f"FORM:PROG {self._form}"]
         self._session.ask([*self._session.formats, "FORM:PROG?"])
         (identity,) = self._session.ask(["*IDN?"])
         maker, model, serial, firmware = (identity.text.split(",") + [""] * 4)[:4]

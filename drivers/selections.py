@@ -19,6 +19,9 @@ _REMEMBERED = 8
 """Lists kept in memory to recognise them by; a board has more handles than a program has lists."""
 
 
+_LAST = 2**32 - 1
+
+
 @dataclass(frozen=True, slots=True)
 class _Known:
     handle: int
@@ -61,6 +64,7 @@ class Selections:
         """
         if not cells.size:
             raise InstrumentError("the list of cells is empty: give at least one")
+        cells = _unsigned(cells)
         if cells.size == self._cells and cells[0] == 0 and cells[-1] == self._cells - 1 and _ascends(cells):
             return 0, []
         for known in reversed(self._known.values()):
@@ -87,6 +91,15 @@ class Selections:
             bits[cells] = True
             return "BITM", np.packbits(bits, bitorder="little")
         return "LIST", cells  # a cell that does not exist is left for the board to refuse
+
+
+def _unsigned(cells: NDArray[Any]) -> NDArray[np.uint32]:
+    """Return whole numbers as the board takes them: 32 bits, since other lists would say something else on the wire."""
+    if cells.dtype == np.uint32:
+        return cells
+    if cells.dtype.kind not in "iu" or cells.min() < 0 or cells.max() > _LAST:
+        raise InstrumentError(f"cells are whole numbers from 0 on, not {cells.dtype} from {cells.min()} on")
+    return cells.astype(np.uint32)
 
 
 def _ascends(cells: NDArray[np.uint32]) -> bool:

@@ -70,12 +70,12 @@ class FairLock:
         self.release()
 
 
-_SHIELDED = (signal.SIGINT, signal.SIGTERM)
+_SHIELDED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 @contextmanager
 def signals_deferred() -> Iterator[None]:
-    """Hold back SIGINT and SIGTERM until the block is over, in the main thread.
+    """Hold back SIGINT, SIGTERM and SIGHUP until the block is over, in the main thread.
 
     A board does not stop between two of its own steps because the host was interrupted: an exception raised in
     the middle of one would leave pulses given but not booked.

@@ -173,10 +173,44 @@ def test_a_refusal_forgets_lists(face: Face, chip: PcmController) -> None:
     cells = lists()["unordered"]
     chip.program(batch(chip, cells))
     chip.wait(10.0)
+    chip.outputs(False)
     with pytest.raises(BatchRefused):
-        chip.program(batch(chip, cells, batch_id=1))
+        chip.program(batch(chip, cells))
+    chip.outputs(True)
     chip.program(batch(chip, cells))
     assert "SEL:LIST" in face.sent()[-1]
+
+
+def test_cells_may_be_any_whole_numbers(face: Face, chip: PcmController) -> None:
+    """Wider integers said as they are would be read as other cells."""
+    wide = np.array([200, 7, 31], np.int64)
+    narrow = wide.astype(np.uint32)
+    setup = ReadSetup()
+    assert np.array_equal(chip.read(wide, setup).g_s, chip.read(narrow, setup).g_s)
+    chip.program(batch(chip, wide))
+    chip.wait(10.0)
+    assert np.flatnonzero(face.count()).tolist() == [7, 31, 200]
+    for wrong in (np.array([-1, 3]), np.array([2**32]), np.array([0.5])):
+        with pytest.raises(InstrumentError, match="whole numbers"):
+            chip.read(wrong, setup)
+
+
+def test_opening_sets_the_watchdog_again(face: Face) -> None:
+    with face.open() as first:
+        first.ask(["SYST:WDOG 0", "SYST:WDOG?"])
+    with face.open():
+        assert face.board.watchdog.limit_s == 600.0
+
+
+def test_an_old_id_is_refused_though_its_answer_would_be_lost(face: Face, chip: PcmController) -> None:
+    sent = batch(chip)
+    chip.program(sent)
+    chip.wait(10.0)
+    face.arm("MUTE", 1)
+    with pytest.raises(BatchRefused, match="106"):
+        chip.program(sent)
+    face.board.faults.disarm("MUTE")
+    assert (face.count() <= 1).all()
 
 
 def test_a_list_whose_message_was_refused_does_not_count_as_sent(face: Face, chip: PcmController) -> None:

@@ -1,0 +1,51 @@
+"""The driver of the controller board keeps the contract of a chip, over both faces of a simulated board."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import chip_conformance as conformance
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from two_faces import FACES, Face, opened
+
+LISTS = ("all", "some", "few", "mixed")
+
+
+@pytest.fixture(params=FACES)
+def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
+    yield from opened(request.param, monkeypatch, tmp_path)
+
+
+def cells_of(name: str) -> NDArray[np.uint32]:
+    cells = np.arange(256, dtype=np.uint32)
+    if name == "mixed":
+        return np.random.default_rng(3).permutation(cells[5:200:3])
+    return {"all": cells, "some": cells[5:200:3], "few": cells[7:13]}[name]
+
+
+def test_at_rest(face: Face) -> None:
+    with face.open() as chip:
+        conformance.agrees_with_itself(chip)
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_reads(face: Face, name: str) -> None:
+    with face.ready() as chip:
+        conformance.reads_keep_order(chip, cells_of(name))
+
+
+@pytest.mark.parametrize(
+    "rule", ["skips_touch_nothing", "masks_forbid", "an_id_pulses_once", "a_stop_latches"]
+)
+@pytest.mark.parametrize("name", LISTS)
+def test_batches(face: Face, rule: str, name: str) -> None:
+    with face.ready() as chip:
+        getattr(conformance, rule)(chip, cells_of(name), 2e-4, lambda cells: face.count()[cells])
+
+
+def test_the_clock(face: Face) -> None:
+    with face.ready() as chip:
+        conformance.the_clock_is_monotonic(chip, cells_of("some"), 2e-4)
