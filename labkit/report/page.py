@@ -30,6 +30,8 @@ _SECTIONS = (
     ("Inputs", "inputs"),
     ("Software", "versions"),
 )
+_LONG = frozenset({"station", "versions"})
+"""Sections that are folded until somebody wants them."""
 
 
 def write_report(run: Run) -> Path:
@@ -71,8 +73,12 @@ def write_report(run: Run) -> Path:
         gaps=evidence.gaps,
         figures=figures,
         sections=[
-            *((title, rows(evidence.section(key))) for title, key in _SECTIONS if evidence.section(key)),
-            *([("Device card", _card_rows(card))] if card else []),
+            *(
+                (title, rows(_shown(evidence.section(key))), key in _LONG)
+                for title, key in _SECTIONS
+                if evidence.section(key)
+            ),
+            *([("Device card", _card_rows(card), False)] if card else []),
         ],
         reads=[
             (
@@ -91,6 +97,15 @@ def write_report(run: Run) -> Path:
     return path
 
 
+def _shown(content: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what stands elsewhere on the page: versions, and texts of many lines."""
+    return {
+        key: _shown(value) if isinstance(value, dict) else value
+        for key, value in content.items()
+        if key != "versions" and not (isinstance(value, str) and "\n" in value)
+    }
+
+
 def _summary(evidence: Evidence) -> str:
     cells = evidence.cells
     if cells is None:
@@ -107,9 +122,14 @@ def _summary(evidence: Evidence) -> str:
             said.append(
                 f"An independent read at an age of {age(read.median_age_s)} finds the converged cells with "
                 f"non-zero targets {significant(1e6 * rms)}\u00a0µS rms away from them, "
-                f"{percent(rms / evidence.g_max_s)} of full scale."
+                f"{percent(rms / evidence.g_max_s)} of full scale{_without_drift(evidence)}."
             )
     return " ".join(said)
+
+
+def _without_drift(evidence: Evidence) -> str:
+    at_t0 = evidence.section("figures").get("error_rms_at_t0_fraction_of_gmax")
+    return f" ({percent(at_t0)} once the mean drift is taken out)" if isinstance(at_t0, int | float) else ""
 
 
 def _rms_s(evidence: Evidence) -> float | None:
@@ -167,7 +187,7 @@ def _identity(evidence: Evidence) -> str:
         for word, value in (
             ("chip serial", _find(station, "serial")),
             ("card", card.get("name")),
-            ("bench", station.get("name")),
+            ("bench", station.get("name") or _find(station, "name")),
         )
         if value
     ]

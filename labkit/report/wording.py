@@ -82,7 +82,9 @@ def quantity(key: str, value: Any) -> str:
         return str(value)
     stem, _, suffix = key.lower().rpartition("_")
     if suffix == "s" and stem:
-        conductance = any(word in f"{stem}_" for word in _CONDUCTANCES) and "age" not in stem
+        conductance = any(word in f"{stem}_" for word in _CONDUCTANCES) and not any(
+            word in stem for word in ("age", "stamp")
+        )
         return (
             _engineering(value, "S") if conductance else _engineering(value, "s") if value < 1 else age(value)
         )
