@@ -6,6 +6,7 @@ and a pass costs one wait and a handful of messages, whatever the number of cell
 
 from __future__ import annotations
 
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -268,11 +269,13 @@ class ProgramLoop:
             reading_s, expected_s = reading_s[~zero], expected_s[~zero]
         error_s = reading_s - expected_s
         stay = self._undone(self._live, self._strategy.accepts(error_s), reading_s, number)
-        self._live = self._live[stay]
-        self._strategy.keep(stay)
-        self._amplitude_a = self._strategy.next(error_s[stay])
-        known = error_s[np.isfinite(error_s)]
-        return float(np.sqrt(np.mean(np.square(known, dtype=np.float64)))) if known.size else float("nan")
+        known = error_s if np.isfinite(error_s).all() else error_s[np.isfinite(error_s)]
+        rms_s = math.sqrt(float(np.dot(known, known)) / known.size) if known.size else math.nan
+        if stay.size < self._live.size:
+            self._live, error_s = self._live[stay], error_s[stay]
+            self._strategy.keep(stay)
+        self._amplitude_a = self._strategy.next(error_s)
+        return rms_s
 
     def _undone(
         self, places: _Places, accepted: NDArray[np.bool_], reading_s: NDArray[np.float32], number: int
