@@ -40,7 +40,7 @@ def served(folder: Path, rows: int, cols: int) -> Iterator[tuple[Path, int]]:
     """A mock in a process of its own: the bench file that reaches it over the socket, and its process id."""
     bench = write_bench(folder, rows, cols)
     command = [sys.executable, "-m", "labkit.cli", "simulate", str(bench), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
         assert server.stdout is not None
         try:
             address = None

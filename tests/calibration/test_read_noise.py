@@ -74,3 +74,33 @@ def test_boxcar_factor_is_smooth_through_its_series() -> None:
     x = np.geomspace(1e-9, 1e6, 500)
     assert np.all(np.diff(factor(x)) <= 0.0)
     assert factor(1e6) * 1e6 == pytest.approx(2.0, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("aperture_s", "spacing_s", "samples"),
+    [(1e-6, 2e-6, 1), (1e-6, 2e-6, 8), (1e-7, 1.1e-6, 300), (1e-2, 1.0001e-2, 100)],
+)
+def test_averaging_leaves_what_the_covariance_of_all_windows_says(
+    aperture_s: float, spacing_s: float, samples: int
+) -> None:
+    noise = CARD.read_noise
+    tau = noise.time_constants_s()
+    in_range = aperture_s / (2 * tau) < 300  # sinh overflows for states faster than that
+    tau = tau[in_range, np.newaxis, np.newaxis]
+    start = np.arange(samples) * spacing_s
+    apart = np.abs(np.subtract.outer(start, start))
+    # exp(-|t - t'| / tau) over two windows; sinh by its product, exact for slow states too
+    half = aperture_s / (2 * tau)
+    shape = np.where(half < 1e-4, 1 + half**2 / 6, np.sinh(half) / half)
+    covariance = np.where(apart > 0, np.exp(-apart / tau) * shape**2, noise.boxcar_factor(2 * half))
+    expected = covariance.mean(axis=(1, 2))
+    found = noise.averaging_factor(aperture_s, spacing_s, samples)[in_range]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_longer_reading_leaves_less_of_the_fast_states_and_all_of_the_slow() -> None:
+    noise = CARD.read_noise
+    one, many = noise.averaging_factor(1e-6, 2e-6, 1), noise.averaging_factor(1e-6, 2e-6, 64)
+    assert np.all(many <= one)
+    assert many[0] < 0.05 * one[0]
+    assert many[-1] == pytest.approx(1.0)
