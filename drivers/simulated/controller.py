@@ -1,9 +1,9 @@
-"""The simulated PCM controller board: what it knows, how its time passes and what ends its operations.
+"""The simulated PCM controller board: its boots, its links and how its time passes.
 
 The protocol is controller-protocol.md, groups CORE, TEMP and SIM. The commands stand in
-``controller_*_commands``; this file is the board between them and the silicon: power, lock, watchdog, the one
-overlapped operation and the virtual clock that drives it. Every method expects the board's lock to be held
-unless it says otherwise.
+``controller_*_commands``, what the board knows in ``controller_facts``, its power and its one overlapped operation
+in ``controller_power``; this file drives them by a virtual clock. Every method expects the board's lock to be
+held unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -11,71 +11,33 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from drivers.simulated.clock import TIME_END_NS, VirtualClock
-from drivers.simulated.controller_access import DEFAULT_WATCHDOG_S, Access, Watchdog
-from drivers.simulated.controller_limits import BoardLimits
-from drivers.simulated.controller_operation import Operation, Ramp
-from drivers.simulated.controller_program import ProgramOperation
-from drivers.simulated.controller_read import ReadOperation
-from drivers.simulated.controller_settings import PulseTemplate, ReadSettings
-from drivers.simulated.faults import Faults
+from drivers.simulated.clock import TIME_END_NS
+from drivers.simulated.controller_access import Access, Watchdog
+from drivers.simulated.controller_facts import DEFAULT_PROTECTION_K, ChipState
+from drivers.simulated.controller_operation import Operation
+from drivers.simulated.controller_power import PoweredBoard
 from drivers.simulated.locks import FairLock, signals_deferred
 from drivers.simulated.scpi import SAFE_ALONE, Connection
 from drivers.simulated.scpi_commands import CommandTable
 from drivers.simulated.scpi_errors import ScpiError
 from drivers.simulated.scpi_framing import Message
 from drivers.simulated.scpi_output import Reply
-from drivers.simulated.status import Status
 
-__all__ = ["DEFAULT_PROTECTION_K", "ChipState", "SimulatedController"]
+__all__ = ["SimulatedController"]
 
-RAMP_NS = 5_000_000
-DEFAULT_PROTECTION_K = 400.0
 # Time a message takes: link 0.3 ms + 100 MB/s (instruments §4), parser 0.3 ms + 10 ns a byte
 # (controller-protocol §11).
 MESSAGE_NS, BYTE_NS = 600_000, 20
 
-_TEXTS = {
-    101: "Cell index out of range",
-    102: "Selection empty or undefined",
-    103: "Block length does not match selection",
-    104: "Pulse template undefined",
-    105: "Result buffer empty",
-    106: "Batch id not newer",
-    201: "Rail not in tolerance",
-    202: "Over-current shutdown",
-    203: "Over-temperature",
-    204: "Interlock open",
-    205: "Endurance guard",
-    206: "Busy: overlapped operation active",
-    207: "Array power or outputs off",
-    208: "Watchdog expired",
-    209: "Supply failure",
-}
 _TAG = re.compile(rb"^[\x00-\x20;]*:?SYST(?:EM)?:TAG\?\s+[^;]*;", re.IGNORECASE)
 _POLL = re.compile(rb"^[\x00-\x20;:]*(PROG(?:RAM)?|READ):STAT(?:E)?\?[\x00-\x20;]*$", re.IGNORECASE)
 
 
-class ChipState(Protocol):
-    """A chip and what outlives a session with it; see ``drivers.simulated.state_file``."""
-
-    chip: Any
-    board: dict[str, Any]
-    arrays: dict[str, NDArray[Any]]
-
-    def save(self) -> None:
-        """Write everything."""
-
-    def close(self) -> None:
-        """Write everything and let go."""
-
-
-class SimulatedController:
+class SimulatedController(PoweredBoard):
     """One board with one chip; connections are made with :meth:`connect`.
 
     Parameters
@@ -94,25 +56,6 @@ class SimulatedController:
         Connections served at once.
     """
 
-    access: Access
-    boot_id: int
-    watchdog: Watchdog
-    clock: VirtualClock
-    faults: Faults
-    limits: BoardLimits
-    read_settings: ReadSettings
-    mask: NDArray[np.bool_]
-    masked: bool
-    cycle_limit: int
-    protection_k: float
-    epoch: tuple[int, int]
-    block_max: int
-    operation: Operation | None
-    last_batch: ProgramOperation | None
-    last_read: ReadOperation | None
-    selections: dict[int, NDArray[np.uint32]]
-    templates: dict[int, PulseTemplate]
-
     def __init__(
         self,
         state: ChipState,
@@ -126,40 +69,18 @@ class SimulatedController:
     ) -> None:
         from drivers.simulated.controller_table import TABLE
 
+        super().__init__(
+            state, temperature_k=temperature_k, rate=rate, born_unix_ns=born_unix_ns, links=links
+        )
         self.table: CommandTable = TABLE
         self.lock = FairLock()
-        self.state = state
         self.serial = serial
         self.make_chip = make_chip
-        self.clock = VirtualClock(rate)
-        self.faults = Faults()
-        self.connections: list[Connection] = []
-        self.chip: Any = state.chip
-        self.limits = BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols, links=links)
-        self.text_max = int(self.limits.values["text_max"])
-        self.block_max = int(self.limits.values["block_max"])
-        self._temperature_k = temperature_k
-        self.chip.temperature_k = temperature_k
-        board = state.board
-        self.born_unix_ns = int(board.get("born_unix_ns", born_unix_ns))
-        self.boots = int(board.get("boots", 0))
-        self.cycle_limit = int(board.get("cycle_limit", 0))
-        self.cycles = self._array("cycles", np.zeros(self.chip.cells, np.uint32))
-        packed = self._array("mask", np.zeros(-(-self.chip.cells // 8), np.uint8))
-        self.mask = np.unpackbits(packed, count=self.chip.cells, bitorder="little").astype(np.bool_)
-        self.masked = bool(self.mask.any())
-        self.all_cells = np.arange(self.chip.cells, dtype=np.uint32)
-        self._offset_ns = int(board.get("absolute_ns", 0))
         self.boot_id = 0
         self._heard: dict[Connection, int] = {}
         self._messages = 0
-        self._conditions = (0, 0)
         self._looking_ahead = False
         self._boot_now()
-
-    def _array(self, name: str, default: NDArray[Any]) -> NDArray[Any]:
-        kept = self.state.arrays.get(name)
-        return default if kept is None or kept.shape != default.shape else np.array(kept, default.dtype)
 
     # ---- life
     # ---------------------------------------------------------------------------------------------------
@@ -203,16 +124,6 @@ class SimulatedController:
             self.connections.clear()
             self.state.close()
 
-    def _store(self) -> None:
-        self.state.board.update(
-            absolute_ns=self.absolute_ns,
-            boots=self.boots,
-            cycle_limit=self.cycle_limit,
-            born_unix_ns=self.born_unix_ns,
-        )
-        self.state.arrays["cycles"] = self.cycles
-        self.state.arrays["mask"] = np.packbits(self.mask, bitorder="little")
-
     def boot(self) -> None:
         """Restart: all links closed, volatile state lost, a new boot id."""
         if self.operation is not None:
@@ -239,16 +150,6 @@ class SimulatedController:
         self.protection_k = DEFAULT_PROTECTION_K
         self.faults.after_boot()
         self._reset_settings()
-
-    def _reset_settings(self) -> None:
-        self.power = "OFF"
-        self.outputs = False
-        self.over_current = self.supply_failed = False
-        self.rails = {name: float(volts) for name, volts in self.limits.values["rails_def"].items()}
-        self.selections = {}
-        self.templates = {}
-        self.read_settings = ReadSettings()
-        self.watchdog.limit_s = DEFAULT_WATCHDOG_S
 
     def reset(self, connection: Connection) -> None:
         """``*RST`` once nothing runs any more (controller-protocol §5.3)."""
@@ -280,15 +181,6 @@ class SimulatedController:
 
     # ---- time
     # ---------------------------------------------------------------------------------------------------
-    @property
-    def now_ns(self) -> int:
-        """Board time: nanoseconds since boot."""
-        return self.clock.now_ns
-
-    @property
-    def absolute_ns(self) -> int:
-        """Chip time: nanoseconds since the chip was made."""
-        return self._offset_ns + self.clock.now_ns
 
     def live(self) -> None:
         """Catch up with the wall clock where time flows by itself."""
@@ -338,9 +230,6 @@ class SimulatedController:
 
     # ---- the engine's questions (scpi.Instrument)
     # -----------------------------------------------------------------
-    def new_status(self) -> Status:
-        """Status of a new connection."""
-        return Status(int(self.limits.values["err_queue"]), _TEXTS)
 
     def express(self, connection: Connection, message: Message) -> bool:
         """Act on ``SYST:SAFE`` the moment its line feed arrives."""
@@ -430,145 +319,8 @@ class SimulatedController:
             self.connections.remove(connection)
         self._heard.pop(connection, None)
 
-    # ---- status
-    # -------------------------------------------------------------------------------------------------
-    @property
-    def too_hot(self) -> bool:
-        """Whether the temperature protection acts."""
-        return self.faults.has("OTP") or self._temperature_k > self.protection_k
-
-    @property
-    def temperature_k(self) -> float:
-        """Temperature of the chip."""
-        return self._temperature_k
-
-    @temperature_k.setter
-    def temperature_k(self, value: float) -> None:
-        self._temperature_k = self.chip.temperature_k = value
-
-    def conditions(self) -> tuple[int, int]:
-        """Operation and questionable condition registers (controller-protocol §8.1)."""
-        kind = self.operation.kind if self.operation is not None else ""
-        operation = {"ramp": 1 << 1, "read": 1 << 4, "program": 1 << 8}.get(kind, 0)
-        read = self.last_read
-        operation |= (1 << 11) if read is not None and read.available else 0
-        questionable = int(self.faults.has("RAIL")) | self.over_current << 1 | self.supply_failed << 3
-        questionable |= self.too_hot << 4 | self.faults.has("ILOC") << 11
-        questionable |= (1 << 9) if read is not None and read.ended and read.any_clipped else 0
-        return operation, questionable
-
-    def update_conditions(self) -> None:
-        """Tell every connection about edges of the condition registers."""
-        before, self._conditions = self._conditions, self.conditions()
-        if before != self._conditions:
-            for link in self.connections:
-                link.status.operation.follow(before[0], self._conditions[0])
-                link.status.questionable.follow(before[1], self._conditions[1])
-
     def after_unit(self, connection: Connection) -> None:
         """Bring the condition registers up to date."""
-        self.update_conditions()
-
-    def queue_all(self, code: int, info: str = "") -> None:
-        """Put an asynchronous error into every queue."""
-        for link in self.connections:
-            link.status.error(code, info)
-        nobody = self.new_status()
-        nobody.error(code, info)
-        self.access.error(nobody.next_error())
-
-    # ---- power and protection
-    # -----------------------------------------------------------------------------------
-    @property
-    def energised(self) -> bool:
-        """Whether batches and reads may run."""
-        return self.power == "ON" and self.outputs
-
-    def power_on(self) -> None:
-        """``ARR:POW ON`` (controller-protocol §5.1)."""
-        if self.operation is not None:
-            raise ScpiError(206)
-        if self.power in ("TRIP", "SAFE"):
-            raise ScpiError(-221)
-        if self.power == "OFF":
-            self.power = "RAMP"
-            self.start(Ramp(self.now_ns, self.now_ns + round(RAMP_NS * self.faults.number("SLOW", 1.0))))
-            self.protect()
-
-    def power_off(self) -> None:
-        """``ARR:POW OFF``: ends what runs first, clears a latch."""
-        operation = self.operation
-        if operation is not None and operation.kind != "ramp":
-            operation.power_off_behind = True
-            self.abort()
-            return
-        self.abort()
-        self._power_off_now()
-
-    def _power_off_now(self) -> None:
-        self.power, self.outputs = "OFF", False
-        self.over_current = self.supply_failed = False
-
-    def outputs_on(self) -> None:
-        """``OUTP ON``."""
-        if self.operation is not None:
-            raise ScpiError(206)
-        if self.power != "ON":
-            raise ScpiError(207)
-        if self.faults.has("ILOC"):
-            raise ScpiError(204)
-        self.outputs = True
-
-    def outputs_off(self) -> None:
-        """``OUTP OFF``: ends what runs first."""
-        operation = self.operation
-        if operation is not None and operation.kind != "ramp":
-            operation.outputs_off_behind = True
-            self.abort()
-        else:
-            self.outputs = False
-
-    def abort(self) -> None:
-        """``SYST:ABOR``: end the running operation at its next cell boundary."""
-        operation = self.operation
-        if operation is None:
-            return
-        operation.abort(self.now_ns)
-        if operation.end_ns <= self.now_ns:
-            self._end(operation)
-
-    def safe(self) -> None:
-        """``SYST:SAFE``: stop everything now and latch the power off."""
-        self._stop("SAFE", 0)
-
-    def _stop(self, state: str, code: int) -> None:
-        self.outputs = False
-        if self.power != "TRIP":
-            self.power = "SAFE"
-        if self.operation is not None:
-            self._cut(state, code)
-        self.update_conditions()
-
-    def protect(self) -> None:
-        """Trip where an armed fault or the temperature demands it (controller-protocol §5.2)."""
-        if self.power in ("RAMP", "ON") and self.too_hot:
-            self.trip(203)
-        elif self.power == "ON" and self.faults.has("RAIL"):
-            self.trip(201, str(self.faults.values["RAIL"][0]))
-        elif self.outputs and self.faults.has("ILOC"):
-            self.trip(204)
-
-    def trip(self, code: int, info: str = "") -> None:
-        """Hardware protection: outputs first, then the operation."""
-        self.outputs, self.power = False, "TRIP"
-        operation = self.operation
-        if operation is not None:
-            self._cut("TRIP", code)
-            if isinstance(operation, ProgramOperation) and code in (202, 209):
-                info = f"batch {operation.id} done {operation.done} open {operation.open}"
-        self.over_current = self.over_current or code == 202
-        self.supply_failed = self.supply_failed or code == 209
-        self.queue_all(code, info)
         self.update_conditions()
 
     def _strike(self, name: str) -> None:
@@ -576,59 +328,3 @@ class SimulatedController:
             self.boot()
         else:
             self.trip({"OCP": 202, "SUPP": 209}[name])
-
-    # ---- the one operation
-    # --------------------------------------------------------------------------------------
-    def start(self, operation: Operation) -> None:
-        """Run an operation; one without any work is over at once."""
-        self.operation = operation
-        self.update_conditions()
-        if operation.end_ns <= self.now_ns:
-            self._end(operation)
-
-    def _end(self, operation: Operation) -> None:
-        operation.finish(operation.end_ns)
-        self.operation = None
-        if operation.kind == "ramp":
-            self._ramp_over(operation)
-        if operation.outputs_off_behind:
-            self.outputs = False
-        if operation.power_off_behind:
-            self._power_off_now()
-        self._completed()
-
-    def _ramp_over(self, ramp: Operation) -> None:
-        if ramp.state == "ABOR":
-            self._power_off_now()
-        elif self.faults.has("RAIL"):
-            self._power_off_now()
-            self.queue_all(201, str(self.faults.values["RAIL"][0]))
-        else:
-            self.power = "ON"
-
-    def _cut(self, state: str, code: int) -> None:
-        operation, self.operation = self.operation, None
-        if operation is not None:
-            operation.cut(self.now_ns, state, code)
-            self._completed()
-
-    def _completed(self) -> None:
-        for link in self.connections:
-            link.status.operation_complete()
-        self.update_conditions()
-
-    def selection(self, handle: int) -> NDArray[np.uint32]:
-        """Cells of a selection; raises ScpiError 102 where it is undefined."""
-        if handle == 0:
-            return self.all_cells
-        cells = self.selections.get(handle)
-        if cells is None:
-            raise ScpiError(102)
-        return cells
-
-    def template(self, index: int) -> PulseTemplate:
-        """Pulse template; raises ScpiError 104 where it is undefined."""
-        template = self.templates.get(index)
-        if template is None:
-            raise ScpiError(104)
-        return template
