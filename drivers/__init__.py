@@ -51,15 +51,33 @@ __all__ = [
     "load_bench",
 ]
 
-_HOMES = {"BenchError": "bench", "BenchFile": "bench", "load_bench": "bench", "PcmController": "controller"}
-_ERRORS = ("Refused", "Restarted", "Error", "ForeignBatch")
+_HOMES = {
+    "Batch": "chip",
+    "BatchRefused": "errors",
+    "BatchReport": "chip",
+    "BenchError": "bench",
+    "BenchFile": "bench",
+    "BoardRestarted": "errors",
+    "Chip": "chip",
+    "DriverError": "errors",
+    "ForeignBatch": "errors",
+    "InstrumentError": "errors",
+    "LinkError": "errors",
+    "LockRefused": "errors",
+    "PcmController": "controller",
+    "Pulse": "chip",
+    "PulseKind": "chip",
+    "ReadSetup": "chip",
+    "Reading": "chip",
+    "State": "chip",
+    "load_bench": "bench",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'drivers' has no attribute {name!r}")
-    home = _HOMES.get(name) or ("errors" if name.endswith(_ERRORS) else "chip")
-    return getattr(import_module(f"drivers.{home}"), name)
+    return getattr(import_module(f"drivers.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -62,7 +62,7 @@ def main() -> None:
         wanted.out, layer1=layers["layer1"].astype(np.float16), layer2=layers["layer2"].astype(np.float16)
     )
     with np.load(wanted.out) as stored:
-        network = Perceptron.from_layers(dict(stored))
+        network = Perceptron(dict(stored))
     judge(network, "training", images, labels)
     judge(network, "validation" if wanted.validate else "test", test_images, test_labels)
     print(f"{wanted.out}: {network.parameters} weights, {wanted.out.stat().st_size} bytes")
@@ -195,7 +195,7 @@ def judge(network: Perceptron, name: str, images: Bytes, labels: Bytes, draws: i
     noisy = []
     for _ in range(draws):
         layers = {layer: perturbed(w, TEST_NOISE, rng) for layer, w in network.layers().items()}
-        noisy.append(Perceptron.from_layers(layers).accuracy(ink, labels))
+        noisy.append(Perceptron(layers).accuracy(ink, labels))
     print(
         f"{name} accuracy {network.accuracy(ink, labels):.2%}; with noise of {TEST_NOISE:.1%} of the largest "
         f"weight: mean {np.mean(noisy):.2%}, worst of {draws} draws {min(noisy):.2%}"

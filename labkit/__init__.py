@@ -59,20 +59,34 @@ __all__ = [
     "open_station",
 ]
 
-_ELSEWHERE = {
+_HOMES = {
+    "BudgetError": "errors",
     "Check": "station_check",
+    "DiskFull": "errors",
+    "EnvelopeExceeded": "errors",
     "GuardedChip": "envelope",
+    "Interrupted": "errors",
+    "LabkitError": "errors",
     "Run": "runs",
+    "RunError": "errors",
+    "RunExists": "errors",
+    "RunNewer": "errors",
+    "RunUnreadable": "errors",
     "Station": "station",
+    "StationError": "errors",
+    "TargetOutOfRange": "errors",
+    "TooManyCells": "errors",
+    "WearBudgetSpent": "errors",
+    "WeightsError": "errors",
     "check_station": "station",
     "open_station": "station",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module 'labkit' has no attribute {name!r}")
-    return getattr(import_module(f"labkit.{_ELSEWHERE.get(name, 'errors')}"), name)
+    return getattr(import_module(f"labkit.{_HOMES[name]}"), name)
 
 
 def __dir__() -> list[str]:

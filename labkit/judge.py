@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -32,13 +32,15 @@ class NetworkJudge:
 
     Parameters
     ----------
-    network : class
-        Makes a network of layers, as :class:`labkit.network.Perceptron` does by ``from_layers``.
+    network : callable
+        Makes a network of layers: :class:`labkit.network.Perceptron`, or a function that makes one.
     images : array_like, shape (n, inputs)
     labels : array_like of int, shape (n,)
     """
 
-    def __init__(self, network: type[Perceptron], images: ArrayLike, labels: ArrayLike) -> None:
+    def __init__(
+        self, network: Callable[[Mapping[str, ArrayLike]], Perceptron], images: ArrayLike, labels: ArrayLike
+    ) -> None:
         self._network = network
         self._images = np.asarray(images, np.float32)
         self._labels = np.asarray(labels)
@@ -51,4 +53,4 @@ class NetworkJudge:
         WeightsError
             The layers or the images do not fit the network.
         """
-        return self._network.from_layers(weights).accuracy(self._images, self._labels)
+        return self._network(weights).accuracy(self._images, self._labels)

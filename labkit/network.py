@@ -8,50 +8,46 @@ its accuracy and the origin of the images are told in ``labkit/data/PROVENANCE.m
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
 from collections.abc import Mapping
 from importlib.resources import as_file, files
-from io import BytesIO
 from itertools import pairwise
-from lzma import LZMAError
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import WeightsError
+from labkit.weights import check_layers, read_arrays
 
 __all__ = ["Perceptron", "load_demo_images", "load_demo_network"]
 
 _NETWORK = "mnist_mlp.npz"
 _IMAGES = "mnist_test.npz"
-# What zipfile raises for an archive that is absent, cut or damaged somewhere; RuntimeError where a damaged
-# header claims encryption or an unknown compression.
-_UNREADABLE = (
-    OSError,
-    ValueError,
-    KeyError,
-    EOFError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-    LZMAError,
-)
 
 
 class Perceptron:
-    """A fully connected network, dense layers with bias, ReLU between them, softmax at the end.
+    """A fully connected network, dense layers with bias, ReLU between them, softmax at the end; immutable.
 
-    Made by `from_layers`; immutable.
+    Parameters
+    ----------
+    layers : mapping of str to array_like, shape (inputs + 1, outputs)
+        The first layer first, copied as float32. Each layer has one row per output of the layer before it, and
+        the bias last.
+
+    Raises
+    ------
+    WeightsError
+        A layer is not a two-dimensional array of finite numbers, or two layers do not fit each other.
     """
 
     def __init__(self, layers: Mapping[str, ArrayLike]) -> None:
-        checked = {name: _layer(name, values) for name, values in layers.items()}
-        if not checked:
-            raise WeightsError("no layers given; a network has at least one, e.g. layer1")
+        checked = check_layers(layers)
+        for name, weights in checked.items():
+            if weights.shape[0] < 2:
+                raise WeightsError(
+                    f"{name} has shape {weights.shape}; a layer is (inputs + 1, outputs), the last row the bias",
+                    layer=name,
+                )
         for (before, left), (after, right) in pairwise(checked.items()):
             if right.shape[0] != left.shape[1] + 1:
                 raise WeightsError(
@@ -60,26 +56,6 @@ class Perceptron:
                     layer=after,
                 )
         self._layers = checked
-
-    @classmethod
-    def from_layers(cls, layers: Mapping[str, ArrayLike]) -> Perceptron:
-        """Network with these weights, the first layer first.
-
-        Parameters
-        ----------
-        layers : mapping of str to array_like, shape (inputs + 1, outputs)
-            Copied as float32. Each layer has one row per output of the layer before it, and the bias last.
-
-        Returns
-        -------
-        Perceptron
-
-        Raises
-        ------
-        WeightsError
-            A layer is not a two-dimensional array of finite numbers, or two layers do not fit each other.
-        """
-        return cls(layers)
 
     def layers(self) -> dict[str, NDArray[np.float32]]:
         """Return copies of the weights: float32, shape (inputs + 1, outputs) per layer, the bias last."""
@@ -182,7 +158,7 @@ def load_demo_network() -> Perceptron:
         The shipped file is missing or damaged.
     """
     stored = _shipped(_NETWORK, ("layer1", "layer2"))
-    return Perceptron.from_layers(stored)
+    return Perceptron(stored)
 
 
 def load_demo_images() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
@@ -206,41 +182,12 @@ def load_demo_images() -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     return images, stored["labels"]
 
 
-def _layer(name: str, values: ArrayLike) -> NDArray[np.float32]:
-    try:
-        given = np.asarray(values)
-    except ValueError as problem:
-        raise WeightsError(f"{name} is not an array of numbers: {problem}", layer=name) from problem
-    if given.dtype.kind not in "fiu":
-        raise WeightsError(f"{name} is not an array of real numbers but of {given.dtype}", layer=name)
-    if given.ndim != 2 or given.shape[0] < 2 or given.shape[1] < 1:
-        raise WeightsError(
-            f"{name} has shape {given.shape}; a layer is (inputs + 1, outputs), the last row the bias",
-            layer=name,
-        )
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
-        weights = np.array(given, dtype=np.float32, order="C")
-    if bad := int(np.count_nonzero(~np.isfinite(weights))):
-        raise WeightsError(
-            f"{name} holds {bad} weights that are not finite numbers; replace them first "
-            "(0 is what a pair of cells at rest holds)",
-            layer=name,
-        )
-    return weights
-
-
 def _shipped(name: str, arrays: tuple[str, ...]) -> dict[str, NDArray[Any]]:
     with as_file(files("labkit.data") / name) as path:
         try:
-            with zipfile.ZipFile(path) as archive:
-                # Whole members, because zipfile checks the checksum only of what is read to its end.
-                return {array: _array(archive.read(f"{array}.npy")) for array in arrays}
-        except _UNREADABLE as problem:
+            stored = read_arrays(path)
+            return {array: stored[array] for array in arrays}
+        except (WeightsError, KeyError) as problem:
             raise WeightsError(
                 f"{path} is missing or damaged ({problem}); install pcm-labkit again", path=path
             ) from problem
-
-
-def _array(content: bytes) -> NDArray[Any]:
-    values: NDArray[Any] = np.lib.format.read_array(BytesIO(content), allow_pickle=False)
-    return values

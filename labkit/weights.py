@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labkit.errors import WeightsError
 
-__all__ = ["check_layers", "load_weights"]
+__all__ = ["check_layers", "load_weights", "read_arrays"]
 
 # What zipfile and NumPy raise for a file that is absent, cut or damaged somewhere: RuntimeError and
 # NotImplementedError where a damaged header claims encryption or an unknown compression, MemoryError where it
@@ -58,17 +58,27 @@ def load_weights(path: str | Path) -> dict[str, NDArray[np.float32]]:
         The file is missing, damaged or of another kind, or a layer is no finite, real, two-dimensional array.
     """
     path = Path(path)
+    return check_layers(read_arrays(path), path=path)
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a file as they are; see `load_weights` for the kinds of file.
+
+    Raises
+    ------
+    WeightsError
+        The file is missing, damaged or of another kind.
+    """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         raise WeightsError(f"{path} is no weight file: its name must end in {', '.join(_READERS)}", path=path)
     try:
-        layers = reader(path)
+        return reader(path)
     except FileNotFoundError:
         raise WeightsError(f"there is no file {path}; check its name", path=path) from None
     except _UNREADABLE as problem:
         said = (str(problem) or type(problem).__name__).splitlines()[0]
         raise WeightsError(f"{path} cannot be read ({said}); save it again", path=path) from problem
-    return check_layers(layers, path=path)
 
 
 def check_layers(

@@ -24,8 +24,10 @@ _SOURCES = (
     "grouping.py",
     "jit.py",
     "layout.py",
+    "noise_kernel.py",
     "pulse_kernel.py",
     "random_numbers.py",
+    "read_buffer.py",
     "read_kernel.py",
 )
 

@@ -16,6 +16,11 @@ BASE_S = 1e-6
 PULSED_S = 20e-6
 
 
+def unpulsed(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
+    """What such a chip holds in cells that had no pulse: each its own value."""
+    return (BASE_S + cells * 1e-9).astype(np.float32)
+
+
 class FakeChip:
     """Unpulsed cells lie at 1 uS plus a step per cell; a pulse of A ampere moves a cell to 20 uS times A / 0.5 mA."""
 
@@ -25,7 +30,7 @@ class FakeChip:
         self.banks, self.rows, self.cols, self.seed = banks, rows, cols, seed
         self.cells = banks * rows * cols
         self.temperature_k = 300.0
-        self.conductance_s = (BASE_S + np.arange(self.cells) * 1e-9).astype(np.float32)
+        self.conductance_s = unpulsed(np.arange(self.cells, dtype=np.uint32))
         self.count = np.zeros(self.cells, np.uint32)
         self.last_end_ns = np.zeros(self.cells, np.int64)
         self.stuck: dict[int, str] = {}

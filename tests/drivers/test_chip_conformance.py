@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import chip_conformance as conformance
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from two_faces import FACES, Face, opened
+from two_faces import Face
 
 LISTS = ("all", "some", "few", "mixed")
-
-
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
-    yield from opened(request.param, monkeypatch, tmp_path)
 
 
 def cells_of(name: str) -> NDArray[np.uint32]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_chip import BASE_S, PULSED_S, Host
+from fake_chip import PULSED_S, Host, unpulsed
 from numpy.typing import NDArray
 from two_faces import FACES, PULSE, Face, all_cells, batch, opened
 
@@ -32,25 +32,9 @@ from drivers.simulated.controller_limits import BoardLimits
 CELLS = 256
 
 
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
-    yield from opened(request.param, monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def chip(face: Face) -> Iterator[PcmController]:
-    with face.ready() as chip:
-        yield chip
-
-
 @pytest.fixture
 def inside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
     yield from opened("process", monkeypatch, tmp_path)
-
-
-def unpulsed(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
-    """What the fake chip holds in cells that had no pulse: each its own value."""
-    return (BASE_S + cells * 1e-9).astype(np.float32)
 
 
 def lists() -> dict[str, NDArray[np.uint32]]:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fake_chip import BASE_S, Host, definite
-from numpy.typing import NDArray
+from fake_chip import Host, definite, unpulsed
 from two_faces import FACES, Face, all_cells, batch, opened
 
 from drivers.chip import EntryCode, ReadSetup, State
@@ -30,26 +29,11 @@ CELLS = 256
 ORDER = np.random.default_rng(2).permutation(CELLS)[:200].astype(np.uint32)
 
 
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
-    yield from opened(request.param, monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def chip(face: Face) -> Iterator[PcmController]:
-    with face.ready() as chip:
-        yield chip
-
-
 @pytest.fixture
 def hasty(face: Face) -> Iterator[PcmController]:
     """A driver that does not wait long for what never comes."""
     with face.ready(timeout_s=0.2) as chip:
         yield chip
-
-
-def values(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
-    return (BASE_S + cells * 1e-9).astype(np.float32)
 
 
 def until_deaf(face: Face, intrude: Callable[[], object]) -> None:
@@ -309,7 +293,7 @@ def test_lists_another_host_has_replaced_are_never_used(face: Face, chip: PcmCon
     assert np.array_equal(np.flatnonzero(face.count()), np.sort(cells))
     assert chip.cycles(cells).tolist() == [2, 2, 2]
     others = np.array([200, 30], np.uint32)
-    assert np.allclose(chip.read(others, ReadSetup()).g_s, values(others), rtol=1e-5)
+    assert np.allclose(chip.read(others, ReadSetup()).g_s, unpulsed(others), rtol=1e-5)
     assert face.board.read_settings.voltage_v == 0.2
 
 
@@ -369,7 +353,7 @@ def test_faults_armed_by_the_driver_hit_its_next_message(face: Face, hasty: PcmC
         before = len(face.sent())
         sim.fault(*fault)
         assert len(face.sent()) == before + 1
-        assert np.allclose(hasty.read(ORDER, ReadSetup()).g_s, values(ORDER), rtol=1e-5)
+        assert np.allclose(hasty.read(ORDER, ReadSetup()).g_s, unpulsed(ORDER), rtol=1e-5)
         assert face.board.faults.names() == "0"
         assert len(face.sent()) > before + 2
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from two_faces import FACES, Face, opened
+from two_faces import Face, opened
 
 from drivers import errors
 from drivers.chip import BoardError
@@ -26,11 +26,6 @@ BLOCK: list[Unit] = ["ARR:MASK?"]
 BLOCKS: list[Unit] = ["READ:DATA? 0,256", "READ:FLAG? 0,256", "READ:TST? 0,256", "ARR:GEOM?"]
 LENGTHS: dict[str, tuple[int, ...]] = {"text": (), "block": (32,), "blocks": (1024, 256, 2048)}
 QUERIES = {"text": TEXT, "block": BLOCK, "blocks": BLOCKS}
-
-
-@pytest.fixture(params=FACES)
-def face(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Face]:
-    yield from opened(request.param, monkeypatch, tmp_path)
 
 
 @pytest.fixture

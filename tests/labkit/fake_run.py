@@ -23,6 +23,13 @@ AGES = ((25.0, "25 s"), (3600.0, "1 h"), (86_400.0, "1 d"), (604_800.0, "1 wk"),
 LSB_S = G_MAX_S * 1.25 / 4096
 
 
+def bare_run(path: Path, *, kind: str = "program") -> Run:
+    """Begin a run and leave it without any table."""
+    return Run.create(
+        path, kind=kind, settings={}, card={}, station={}, seeds={}, inputs={}, created_unix_ns=0
+    )
+
+
 def settings() -> dict[str, Any]:
     return {
         "g_max_s": G_MAX_S,

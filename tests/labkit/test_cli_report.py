@@ -6,9 +6,7 @@ import resource
 from pathlib import Path
 
 from cli_process import answer, labkit, refused
-from fake_run import fake_run
-
-from labkit.runs import Run
+from fake_run import bare_run, fake_run
 
 
 def small_run(path: Path) -> Path:
@@ -30,16 +28,7 @@ def test_the_report_is_drawn_and_its_path_is_printed(tmp_path: Path) -> None:
 
 
 def test_with_json_the_paths_are_an_object(tmp_path: Path) -> None:
-    run = Run.create(
-        tmp_path / "empty",
-        kind="program",
-        settings={},
-        card={},
-        station={},
-        seeds={},
-        inputs={},
-        created_unix_ns=0,
-    )
+    run = bare_run(tmp_path / "empty")
 
     found = answer(labkit("report", run.path / "manifest.json", "--json"))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_run import bare_run
 
 from drivers.chip import Geometry
 from labkit.errors import RunError, TooManyCells, WeightsError
@@ -189,16 +190,7 @@ def test_a_map_is_rebuilt_from_its_run(tmp_path: Path) -> None:
 
 def test_a_run_that_holds_no_map_is_refused(tmp_path: Path) -> None:
     found = mapped()
-    bare = Run.create(
-        tmp_path / "bare",
-        kind="other",
-        settings={},
-        card={},
-        station={},
-        seeds={},
-        inputs={},
-        created_unix_ns=0,
-    )
+    bare = bare_run(tmp_path / "bare", kind="other")
     with pytest.raises(RunError, match="no table 'cells'"):
         WeightMap.of_run(bare)
     bare.write_table("cells", {"cell": np.arange(4, dtype=np.uint32)})

@@ -37,7 +37,7 @@ IMAGES = RNG.random((300, 12)).astype(np.float32)
 
 
 def judge() -> NetworkJudge:
-    return NetworkJudge(Perceptron, IMAGES, Perceptron.from_layers(LAYERS).predict(IMAGES))
+    return NetworkJudge(Perceptron, IMAGES, Perceptron(LAYERS).predict(IMAGES))
 
 
 def run_on(chip: MeltChip, folder: Path, *, envelope: Any = None, **options: Any) -> Run:

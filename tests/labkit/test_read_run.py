@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fake_run import bare_run
 from melt_chip import CARD, MeltChip, MeltStation, bench_file
 from toy_chip import ToyError
 
@@ -29,7 +30,7 @@ SETTINGS = ProgramSettings(passes_max=15)
 
 
 def judge() -> NetworkJudge:
-    return NetworkJudge(Perceptron, IMAGES, Perceptron.from_layers(LAYERS).predict(IMAGES))
+    return NetworkJudge(Perceptron, IMAGES, Perceptron(LAYERS).predict(IMAGES))
 
 
 def programmed(chip: MeltChip, folder: Path, **options: Any) -> Run:
@@ -175,16 +176,7 @@ def test_a_run_that_never_pulsed_or_is_of_another_kind_is_refused(tmp_path: Path
     chip.during = lambda _: None
     with pytest.raises(RunError, match="before any cell was pulsed"):
         again(chip, Run.open(tmp_path / "run"), [DAY_S])
-    other = Run.create(
-        tmp_path / "other",
-        kind="iv",
-        settings={},
-        card={},
-        station={},
-        seeds={},
-        inputs={},
-        created_unix_ns=0,
-    )
+    other = bare_run(tmp_path / "other", kind="iv")
     with pytest.raises(RunError, match="no table 'cells'"):
         again(chip, other, [DAY_S])
 

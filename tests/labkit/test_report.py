@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_run import AGES, G_MAX_S, fake_run
+from fake_run import AGES, G_MAX_S, bare_run, fake_run
 
 from labkit.report import write_report
 from labkit.report.evidence import Cells, gather
@@ -181,16 +181,7 @@ def test_a_run_without_images_has_no_accuracy_and_does_not_miss_it(tmp_path: Pat
 
 
 def test_an_empty_run_still_has_a_report(tmp_path: Path) -> None:
-    run = Run.create(
-        tmp_path / "run",
-        kind="program",
-        settings={},
-        card={},
-        station={},
-        seeds={},
-        inputs={},
-        created_unix_ns=0,
-    )
+    run = bare_run(tmp_path / "run")
     page = write_report(run).read_text("utf-8")
     assert figures(page) == []
     assert "no programmed cells" in page
