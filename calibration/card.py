@@ -36,14 +36,20 @@ from calibration.card_reading import SCHEMA, check_parts, read_card
 from calibration.errors import CardError, MissingLawError, Problem
 from calibration.forms import LAW_FORMS, build_law
 from calibration.laws.accumulation import Accumulation
+from calibration.laws.array import Columns, Lines, SpatialCorrelation
+from calibration.laws.crystallisation import ReadDisturb, Retention
+from calibration.laws.current_voltage import CurrentVoltage
 from calibration.laws.drift import Drift
+from calibration.laws.endurance import Damage, Endurance
 from calibration.laws.faults import InitialFaults
 from calibration.laws.law import Law
 from calibration.laws.programming_curve import ProgrammingCurve
 from calibration.laws.programming_error import ProgrammingError
 from calibration.laws.read_chain import ReadChain
 from calibration.laws.read_noise import ReadNoise
+from calibration.laws.telegraph_noise import TelegraphNoise
 from calibration.laws.temperature import Temperature
+from calibration.laws.threshold_switching import ThresholdSwitching
 from calibration.number import Number
 from calibration.presets import preset_names, preset_text
 from calibration.section import LawSection
@@ -260,6 +266,24 @@ class DeviceCard:
             raise CardError(problems, path=self.name)
         return type(self).from_dict(data, path=self.name)
 
+    def without(self, *effects: str) -> DeviceCard:
+        """Return a card with some effects switched off.
+
+        Parameters
+        ----------
+        *effects : str
+            Names of `calibration.effects.EFFECTS`, or "all": then the chip is ideal.
+
+        Raises
+        ------
+        CardError
+            A name that is no effect.
+        """
+        from calibration.effects import switched_off
+
+        data = switched_off(self.to_dict(), effects)
+        return type(self).from_dict(data, path=self.name)
+
     def validity(self, law: str) -> Validity:
         """Return where a law may be trusted."""
         return self._section(law).validity
@@ -305,6 +329,56 @@ class DeviceCard:
     def faults(self) -> InitialFaults:
         """Cells that never worked (device-physics §5)."""
         return self._law("faults", InitialFaults)
+
+    @cached_property
+    def telegraph_noise(self) -> TelegraphNoise:
+        """Random telegraph noise (device-physics §2.3)."""
+        return self._law("telegraph_noise", TelegraphNoise)
+
+    @cached_property
+    def current_voltage(self) -> CurrentVoltage:
+        """Current over voltage and polarity (device-physics §4.1, §4.3)."""
+        return self._law("current_voltage", CurrentVoltage)  # type: ignore[type-abstract]
+
+    @cached_property
+    def threshold_switching(self) -> ThresholdSwitching:
+        """Reads that destroy the state (device-physics §4.2)."""
+        return self._law("threshold_switching", ThresholdSwitching)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """Crystallisation over temperature (device-physics §5)."""
+        return self._law("retention", Retention)
+
+    @cached_property
+    def read_disturb(self) -> ReadDisturb:
+        """Crystallisation by reading."""
+        return self._law("read_disturb", ReadDisturb)
+
+    @cached_property
+    def endurance(self) -> Endurance:
+        """Wear-out (device-physics §5)."""
+        return self._law("endurance", Endurance)
+
+    @cached_property
+    def damage(self) -> Damage:
+        """Death by too large a current."""
+        return self._law("damage", Damage)
+
+    @cached_property
+    def spatial_correlation(self) -> SpatialCorrelation:
+        """What dies, rows and columns have in common."""
+        return self._law("spatial_correlation", SpatialCorrelation)
+
+    @cached_property
+    def lines(self) -> Lines:
+        """Resistances in series with the cells (device-physics §4.4)."""
+        return self._law("lines", Lines)
+
+    @cached_property
+    def columns(self) -> Columns:
+        """Errors of the read path of each column."""
+        return self._law("columns", Columns)
 
     def _section(self, law: str) -> LawSection:
         if law not in self.laws:

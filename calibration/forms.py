@@ -11,14 +11,20 @@ from pydantic import TypeAdapter, ValidationError
 
 from calibration.errors import Problem
 from calibration.laws.accumulation import Accumulation
+from calibration.laws.array import Columns, Lines, SpatialCorrelation
+from calibration.laws.crystallisation import ReadDisturb, Retention
+from calibration.laws.current_voltage import CubicCurrentVoltage, HoppingCurrentVoltage
 from calibration.laws.drift import ClippedLogarithmDrift, TableDrift
+from calibration.laws.endurance import Damage, Endurance
 from calibration.laws.faults import InitialFaults
 from calibration.laws.law import Choice, Curve, FromCard, Law, Quantity
 from calibration.laws.programming_curve import ProgrammingCurve
 from calibration.laws.programming_error import PolynomialProgrammingError, TableProgrammingError
 from calibration.laws.read_chain import ReadChain
 from calibration.laws.read_noise import PowerReadNoise, TableReadNoise
+from calibration.laws.telegraph_noise import TelegraphNoise
 from calibration.laws.temperature import Temperature
+from calibration.laws.threshold_switching import ThresholdSwitching
 from calibration.number import Number, Series, Table
 from calibration.section import Parameter
 
@@ -32,7 +38,17 @@ _FORMS: dict[str, tuple[type[Law], ...]] = {
     "programming_curve": (ProgrammingCurve,),
     "read_chain": (ReadChain,),
     "temperature": (Temperature,),
+    "telegraph_noise": (TelegraphNoise,),
+    "current_voltage": (CubicCurrentVoltage, HoppingCurrentVoltage),
+    "threshold_switching": (ThresholdSwitching,),
+    "retention": (Retention,),
+    "read_disturb": (ReadDisturb,),
+    "endurance": (Endurance,),
+    "damage": (Damage,),
     "faults": (InitialFaults,),
+    "spatial_correlation": (SpatialCorrelation,),
+    "lines": (Lines,),
+    "columns": (Columns,),
 }
 
 LAW_FORMS: Mapping[str, Mapping[str, type[Law]]] = {

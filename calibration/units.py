@@ -44,6 +44,7 @@ SI_UNITS = {
     "Ohm": "a resistance, like '6 kOhm'",
     "Hz": "a frequency, like '10 kHz'",
     "W": "a power, like '1 mW'",
+    "m": "a length, like '20 nm'",
     "eV": "an energy, like '0.3 eV'",
     "S/A": "a conductance per current, like '0.21 uS/uA'",
 }
