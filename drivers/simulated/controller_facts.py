@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from drivers.simulated.clock import VirtualClock
 from drivers.simulated.controller_access import DEFAULT_WATCHDOG_S, Access, Watchdog
+from drivers.simulated.controller_events import EventPort
 from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_program import ProgramOperation
@@ -85,6 +86,7 @@ class BoardFacts:
         self.clock = VirtualClock(rate)
         self.faults = Faults()
         self.connections: list[Connection] = []
+        self.events = EventPort()
         self.chip: Any = state.chip
         self.limits = BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols, links=links)
         self.text_max = int(self.limits.values["text_max"])
@@ -182,17 +184,19 @@ class BoardFacts:
         return operation, questionable
 
     def update_conditions(self) -> None:
-        """Tell every connection about edges of the condition registers."""
+        """Tell every connection about edges of the condition registers, and listeners about the summary."""
         before, self._conditions = self._conditions, self.conditions()
         if before != self._conditions:
             for link in self.connections:
                 link.status.operation.follow(before[0], self._conditions[0])
                 link.status.questionable.follow(before[1], self._conditions[1])
+            self.events.conditions(*self._conditions, self.now_ns)
 
     def queue_all(self, code: int, info: str = "") -> None:
-        """Put an asynchronous error into every queue."""
+        """Put an asynchronous error into every queue, and tell listeners its code."""
         for link in self.connections:
             link.status.error(code, info)
         nobody = self.new_status()
         nobody.error(code, info)
         self.access.error(nobody.next_error())
+        self.events.error(code, self.now_ns)
