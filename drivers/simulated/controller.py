@@ -19,6 +19,7 @@ from drivers.simulated.clock import TIME_END_NS
 from drivers.simulated.controller_access import Access, Watchdog
 from drivers.simulated.controller_events import Listener
 from drivers.simulated.controller_facts import DEFAULT_PROTECTION_K, ChipState
+from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_power import PoweredBoard
 from drivers.simulated.locks import FairLock, signals_deferred
@@ -53,8 +54,8 @@ class SimulatedController(PoweredBoard):
         Unix time of the chip's first moment, used where `state` has none yet.
     make_chip : callable, optional
         ``make_chip(seed)`` returns another chip of the same kind, for ``SIM:SEED``.
-    links : int
-        Connections served at once.
+    limits : BoardLimits, optional
+        Of the board; by default the reference board's around a chip of this size.
     """
 
     def __init__(
@@ -66,12 +67,12 @@ class SimulatedController(PoweredBoard):
         rate: float = 0.0,
         born_unix_ns: int = 1_767_225_600_000_000_000,
         make_chip: Callable[[int], Any] | None = None,
-        links: int = 4,
+        limits: BoardLimits | None = None,
     ) -> None:
         from drivers.simulated.controller_table import TABLE
 
         super().__init__(
-            state, temperature_k=temperature_k, rate=rate, born_unix_ns=born_unix_ns, links=links
+            state, temperature_k=temperature_k, rate=rate, born_unix_ns=born_unix_ns, limits=limits
         )
         self.table: CommandTable = TABLE
         self.lock = FairLock()

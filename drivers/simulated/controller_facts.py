@@ -13,7 +13,7 @@ from drivers.simulated.controller_events import EventPort
 from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_program import ProgramOperation
-from drivers.simulated.controller_read import ReadOperation
+from drivers.simulated.controller_read import Converter, ReadOperation
 from drivers.simulated.controller_settings import PulseTemplate, ReadSettings
 from drivers.simulated.faults import Faults
 from drivers.simulated.scpi import Connection
@@ -66,6 +66,7 @@ class BoardFacts:
     clock: VirtualClock
     faults: Faults
     limits: BoardLimits
+    converter: Converter
     read_settings: ReadSettings
     mask: NDArray[np.bool_]
     masked: bool
@@ -80,7 +81,13 @@ class BoardFacts:
     templates: dict[int, PulseTemplate]
 
     def __init__(
-        self, state: ChipState, *, temperature_k: float, rate: float, born_unix_ns: int, links: int
+        self,
+        state: ChipState,
+        *,
+        temperature_k: float,
+        rate: float,
+        born_unix_ns: int,
+        limits: BoardLimits | None,
     ) -> None:
         self.state = state
         self.clock = VirtualClock(rate)
@@ -88,7 +95,8 @@ class BoardFacts:
         self.connections: list[Connection] = []
         self.events = EventPort()
         self.chip: Any = state.chip
-        self.limits = BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols, links=links)
+        self.limits = limits or BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols)
+        self.converter = Converter.of(self.limits)
         self.text_max = int(self.limits.values["text_max"])
         self.block_max = int(self.limits.values["block_max"])
         self.temperature_k = temperature_k
@@ -126,6 +134,7 @@ class BoardFacts:
         self.selections = {}
         self.templates = {}
         self.read_settings = ReadSettings()
+        self.read_settings.voltage_v = min(self.read_settings.voltage_v, self.limits.pair("v_read")[1])
         self.watchdog.limit_s = DEFAULT_WATCHDOG_S
 
     @property

@@ -197,6 +197,7 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
     from calibration.card import DeviceCard
     from drivers.simulated.chip import SimulatedChip
     from drivers.simulated.controller import SimulatedController as Board
+    from drivers.simulated.controller_limits import BoardLimits
     from drivers.simulated.layout import CellArrays
     from drivers.simulated.state_file import InMemory, open_chip
 
@@ -222,7 +223,16 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
         rate=simulated.rate,
         born_unix_ns=simulated.born_unix_ns,
         make_chip=make,
-        links=simulated.links,
+        limits=BoardLimits.of(
+            **geometry,
+            links=simulated.links,
+            current_max_a=simulated.limits.current_max_a,
+            voltage_max_v=simulated.limits.voltage_max_v,
+            read_voltage_max_v=simulated.limits.read_voltage_max_v,
+            ranges_a=card.read_chain.ranges_a,
+            adc_bits=card.read_chain.adc_bits,
+            adc_zero=card.read_chain.adc_zero,
+        ),
     )
 
 

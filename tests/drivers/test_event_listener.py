@@ -182,11 +182,10 @@ def test_the_boards_own_port_greets_nobody(monkeypatch: pytest.MonkeyPatch, tmp_
 
 def test_a_chip_opens_the_port_beside_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for face in opened("process", monkeypatch, tmp_path):
-        with face.ready() as chip:
-            with chip.events() as events:
-                chip.program(batch(chip))
-                chip.wait(10)
-                assert events.wait_for("PROG", timeout_s=10).numbers == (1, 256)
+        with face.ready() as chip, chip.events() as events:
+            chip.program(batch(chip))
+            chip.wait(10)
+            assert events.wait_for("PROG", timeout_s=10).numbers == (1, 256)
         monkeypatch.setattr("drivers.simulated.controller_system_commands.GROUPS", "TEMP,SIM")
         with face.open() as chip, pytest.raises(InstrumentError, match="has no event port"):
             chip.events()
