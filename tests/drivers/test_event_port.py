@@ -179,6 +179,8 @@ def test_a_trip_while_nothing_runs(ports: Ports) -> None:
     host.send("SIM:FAUL ILOC")
     heard = [ear.line() for _ in range(3)]
     assert [line.split(",")[0] for line in heard] == ["!STB 8", "!ERR 204", "!TRIP 204"]
+    host.send("SIM:FAUL OTP;FAUL:CLE ILOC")  # other conditions, the same summary
+    assert host.ask("STAT:QUES:COND?") == "16"
     host.send("SIM:FAUL:CLE")
     assert ear.line().startswith("!STB 0,")
 
@@ -198,11 +200,14 @@ def test_a_watchdog_that_fires_is_told_with_its_moment(ports: Ports) -> None:
 def test_safe_from_a_listener_opens_the_outputs_of_a_running_batch(ports: Ports, line: bytes) -> None:
     host, ear = ports.host(), ports.ear()
     host.send("PROG:SEL 5,0,2,1E-4,10000")  # 10 ms a group, 80 ms in all
-    assert host.ask("PROG:STAT?").startswith("5,RUN,0,32,256,")
+    state, before_ns = host.ask("PROG:STAT?;:SYST:TIME?").split(";")
+    assert state.startswith("5,RUN,0,32,256,")
 
     ear.send(line)
 
     assert ear.until("!PROG.*")[-1] == "!PROG 5,0"
+    taken_ns = 600_000 + 20 * len(line.split(b"\n")[-2] + b"\n")  # as any message of that length
+    assert ear.line() == f"!STB 0,{int(before_ns) + taken_ns}"
     assert host.ask("OUTP?;:ARR:POW?;:PROG:STAT?").startswith("0;SAFE;5,SAFE,0,32,256,")
     host.send("ARR:POW ON")
     assert host.errors() == ['-221,"Settings conflict"']
