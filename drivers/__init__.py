@@ -27,7 +27,9 @@ if TYPE_CHECKING:
         InstrumentError,
         LinkError,
         LockRefused,
+        ReadCalibrationError,
     )
+    from drivers.read_calibration import ReadCalibration
 
 __all__ = [
     "Batch",
@@ -45,6 +47,8 @@ __all__ = [
     "PcmController",
     "Pulse",
     "PulseKind",
+    "ReadCalibration",
+    "ReadCalibrationError",
     "ReadSetup",
     "Reading",
     "State",
@@ -67,6 +71,8 @@ _HOMES = {
     "PcmController": "controller",
     "Pulse": "chip",
     "PulseKind": "chip",
+    "ReadCalibration": "read_calibration",
+    "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
     "State": "chip",
