@@ -91,9 +91,11 @@ def calibrate_reads(
     station.energise()
     try:
         mean_a, variance_a2 = _readings(station, cells, setup, repeats, progress)
-    finally:
-        chip.outputs(False)
-        chip.power(False)
+    except BaseException:
+        chip.safe()
+        raise
+    chip.outputs(False)
+    chip.power(False)
     fit = fit_columns(
         (setup.voltage_v * seen_s).reshape(shape),
         mean_a.reshape(shape),

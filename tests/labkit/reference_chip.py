@@ -57,12 +57,12 @@ class ReferenceChip(ToyChip):
         if not self.connected:
             raise ToyError("outputs are off")
         self._do("read", cells.tolist())
-        assert setup.range_a is not None
+        range_a = setup.range_a or 1e-5
         column = cells % self._geometry.cols
         ideal_a = setup.voltage_v * self.true_s.reshape(-1)[cells]
         current_a = self.gain[column] * ideal_a + self.offset_a[column]
-        step_a = setup.range_a / 2**LIMITS.adc_bits
-        noise = np.where(np.isin(column, list(self.noisy)), 10.0, 1.0) * self.noise * setup.range_a
+        step_a = range_a / 2**LIMITS.adc_bits
+        noise = np.where(np.isin(column, list(self.noisy)), 10.0, 1.0) * self.noise * range_a
         draw_a = noise * self.rng.standard_normal((setup.samples, cells.size))
         read_a = step_a * np.round((current_a + draw_a) / step_a).mean(axis=0)
         flags = np.array([self.flags_of.get(int(cell), ReadFlag.OK) for cell in cells], np.uint8)
@@ -72,7 +72,12 @@ class ReferenceChip(ToyChip):
 
 
 def reference_station(
-    folder: Path, chip: ReferenceChip, *, extra: str = "", references: str | None = "", calibrated: bool = False
+    folder: Path,
+    chip: ReferenceChip,
+    *,
+    extra: str = "",
+    references: str | None = "",
+    calibrated: bool = False,
 ) -> Station:
     """A station around such a chip; its readings are raw unless asked for otherwise."""
     path = write_bench(folder, extra=extra)
