@@ -1,4 +1,4 @@
-"""Measuring the read path of a chip against its reference resistors, and keeping what was found."""
+"""Measuring the read path of a chip against its reference resistors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from drivers.chip import Limits, ReadFlag, ReadSetup
 from drivers.errors import ReadCalibrationError
 from drivers.read_calibration import ReadCalibration
-from labkit.durable import write_whole
 from labkit.errors import StationError
 from labkit.progress import SILENT, Progress
 from labkit.read_path_fit import ColumnFit, fit_columns
@@ -21,10 +20,16 @@ if TYPE_CHECKING:
     from drivers.bench import References
     from labkit.station import Station
 
-__all__ = ["calibrate_reads", "check_place", "save_calibration", "summary"]
+__all__ = ["calibrate_reads", "summary"]
 
 _ROOM = 1.25
 """Share of the largest reference's current that the range must hold: the gain may be that far off."""
+
+_GAIN_MAX = 2.0
+"""Farther than this factor from 1 no median gain is believed: an error of the bench file is likelier."""
+
+_SPREAD_MAX = 0.2
+"""Nor gains that spread more than device cards allow their columns."""
 
 _UNUSABLE = np.uint8(ReadFlag.CLIPPED_HIGH | ReadFlag.CLIPPED_LOW | ReadFlag.MASKED)
 
@@ -63,8 +68,8 @@ def calibrate_reads(
     Raises
     ------
     ReadCalibrationError
-        The bench file declares no references, or only one value; the largest does not fit the converter; or no
-        column could be calibrated.
+        The bench file declares no references, or only one value; the largest does not fit the converter; or the
+        rows do not read like what they should hold.
     StationError
         The station corrects its readings already, the board does not average so many samples, or a read was cut
         short.
@@ -106,13 +111,8 @@ def calibrate_reads(
         repeats=repeats,
         step_a=(setup.range_a or 0.0) / 2**limits.adc_bits,
     )
-    if len(fit.broken) == geometry.cols:
-        reasons = sorted(set(fit.broken.values()))
-        raise ReadCalibrationError(
-            f"none of the {geometry.cols} columns can be calibrated: {'; '.join(reasons[:3])}. Check "
-            "references.rows of the bench file against the chip, and its mask",
-            path=station.bench.path,
-        )
+    read_s = mean_a.reshape(shape) / setup.voltage_v
+    _check_plausible(station.bench.path, sorted(references.rows), fit, nominal_s, read_s)
     return _kept(station, references, setup, repeats, lines, fit)
 
 
@@ -191,6 +191,33 @@ def _readings(
     return first + mean, np.maximum(squares - repeats * mean**2, 0.0) / (repeats - 1)
 
 
+def _check_plausible(
+    path: Path, rows: list[int], fit: ColumnFit, nominal_s: NDArray[np.float64], read_s: NDArray[np.float64]
+) -> None:
+    """Refuse a result that says that the rows hold something else: it would spoil every later reading."""
+    gain = fit.gain[np.isfinite(fit.gain)]
+    if 2 * gain.size < fit.gain.size:
+        column, reason = next(iter(fit.broken.items()))
+        why = f"only {gain.size} of {fit.gain.size} columns can be calibrated (column {column}: {reason})"
+    else:
+        centre = float(np.median(gain))
+        spread = 1.4826 * float(np.median(np.abs(gain - centre)))
+        if 1.0 / _GAIN_MAX < centre < _GAIN_MAX and spread < _SPREAD_MAX:
+            return
+        why = f"their gains would be {centre:.2f} in the median, with a spread of {spread:.2f}"
+    values = [(value, read_s[nominal_s == value]) for value in np.unique(nominal_s)]
+    read = [(value, here[np.isfinite(here)]) for value, here in values]
+    seen = ", ".join(
+        f"{f'{np.median(here) * 1e6:.3g} uS' if here.size else 'nothing'} for {value * 1e6:.3g} uS"
+        for value, here in read
+    )
+    raise ReadCalibrationError(
+        f"rows {', '.join(map(str, rows))} do not read like references: {why}, and they read {seen}. Check "
+        f"references.rows of {path}; nothing was kept",
+        path=path,
+    )
+
+
 def _kept(
     station: Station,
     references: References,
@@ -222,40 +249,6 @@ def _kept(
         lines_ohm=None if lines is None else (lines.series_ohm, lines.bit_line_ohm, lines.word_line_ohm),
         misfit=fit.misfit,
     )
-
-
-def save_calibration(calibration: ReadCalibration, path: Path) -> None:
-    """Write a calibration whole or not at all, replacing an earlier one.
-
-    Raises
-    ------
-    ReadCalibrationError
-        Something else stands at `path`; it was not touched.
-    DiskFull, RunError
-        It could not be written; an earlier one is as it was.
-    """
-    check_place(path)
-    write_whole(path, lambda file: file.write(calibration.to_bytes()), replace=True)
-
-
-def check_place(path: Path) -> None:
-    """Refuse to write a calibration over anything that is none.
-
-    Raises
-    ------
-    ReadCalibrationError
-        Something else stands at `path`.
-    """
-    if not path.exists():
-        return
-    try:
-        ReadCalibration.load(path)
-    except ReadCalibrationError as error:
-        raise ReadCalibrationError(
-            f"{path} exists and is no read calibration that may be replaced ({error}); move it away, or choose "
-            "another name",
-            path=path,
-        ) from error
 
 
 def summary(calibration: ReadCalibration) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The calibration a station applies to its chip's readings: which file, and whether it can still be trusted."""
+"""The calibration of a station's readings: where it is kept, and whether it can still be trusted."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from drivers.errors import ReadCalibrationError
 from drivers.read_calibration import ReadCalibration
+from labkit.durable import write_whole
 
 if TYPE_CHECKING:
     from drivers.bench import Instrument
 
-__all__ = ["AppliedCalibration", "calibration_of", "warning_of_reads"]
+__all__ = ["AppliedCalibration", "calibration_of", "check_place", "save_calibration", "warning_of_reads"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,3 +96,37 @@ def warning_of_reads(
             f"the read calibration {path} is stale: {'; '.join(stale)}; renew it with: labkit calibrate reads"
         )
     return None
+
+
+def save_calibration(calibration: ReadCalibration, path: Path) -> None:
+    """Write a calibration whole or not at all, replacing an earlier one.
+
+    Raises
+    ------
+    ReadCalibrationError
+        Something else stands at `path`; it was not touched.
+    DiskFull, RunError
+        It could not be written; an earlier one is as it was.
+    """
+    check_place(path)
+    write_whole(path, lambda file: file.write(calibration.to_bytes()), replace=True)
+
+
+def check_place(path: Path) -> None:
+    """Refuse to write a calibration over anything that is none.
+
+    Raises
+    ------
+    ReadCalibrationError
+        Something else stands at `path`.
+    """
+    if not path.exists():
+        return
+    try:
+        ReadCalibration.load(path)
+    except ReadCalibrationError as error:
+        raise ReadCalibrationError(
+            f"{path} is in the way: it is no whole read calibration, and nothing else is replaced; move it away, "
+            "or choose another name",
+            path=path,
+        ) from error

@@ -59,7 +59,8 @@ def reads(
     from drivers.errors import ReadCalibrationError
     from labkit.cli.bench import at_work
     from labkit.cli.output import facts, print_json, say, shown_path, stdout
-    from labkit.read_calibration_run import calibrate_reads, check_place, save_calibration, summary
+    from labkit.read_calibration_run import calibrate_reads, summary
+    from labkit.read_path import check_place, save_calibration
     from labkit.station import open_station
 
     bench = open_station(station, instrument=instrument, calibrated=False)

@@ -16,7 +16,8 @@ from drivers.errors import ReadCalibrationError
 from drivers.read_calibration import ReadCalibration
 from labkit import ReferencesProtected, StationError
 from labkit.envelope import GuardedChip
-from labkit.read_calibration_run import calibrate_reads, save_calibration
+from labkit.read_calibration_run import calibrate_reads
+from labkit.read_path import save_calibration
 from labkit.station import Station
 
 SETUP = ReadSetup(samples=64, range_a=1e-5)
@@ -237,7 +238,27 @@ def test_a_chip_none_of_whose_references_reads_is_refused(tmp_path: Path) -> Non
     chip = ReferenceChip(cols=4)
     chip.flags_of = dict.fromkeys(range(24, 32), ReadFlag.MASKED)
     with reference_station(tmp_path, chip) as station:
-        with pytest.raises(ReadCalibrationError, match="none of the 4 columns can be calibrated"):
+        with pytest.raises(
+            ReadCalibrationError,
+            match=r"column 0: none of its references .* they read nothing for 5 uS",
+        ):
+            calibrate_reads(station)
+        assert not chip.on
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ("{2: 5 uS, 3: 20 uS}", "read 10 uS for 5 uS, 10 uS for 20 uS"),  # memory cells
+        ("{6: 20 uS, 7: 5 uS}", "read 20 uS for 5 uS, 5 uS for 20 uS"),  # changed over
+        ("{6: 5 uS, 7: 2 uS}", "20 uS for 2 uS, 5 uS for 5 uS"),  # a digit lost
+        ("{6: 0.5 uS, 7: 2 uS}", "gains would be 9.99 .* read 5 uS for 0.5 uS, 20 uS for 2 uS"),  # off by ten
+    ],
+)
+def test_rows_that_hold_something_else_are_refused(tmp_path: Path, rows: str, said: str) -> None:
+    chip = ReferenceChip()
+    with reference_station(tmp_path, chip, references=f"{{rows: {rows}, tolerance: 0.5 %}}") as station:
+        with pytest.raises(ReadCalibrationError, match=said):
             calibrate_reads(station)
         assert not chip.on
 
