@@ -1,4 +1,4 @@
-"""A chip whose readings are corrected for the gain and offset of its read path."""
+"""A chip whose readings and products are corrected for the gain and offset of its read path."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from drivers.chip import (
     ReadSetup,
     State,
 )
+from drivers.errors import InstrumentError
 from drivers.read_calibration import ReadCalibration
 
 __all__ = ["CalibratedChip"]
@@ -29,8 +30,8 @@ class CalibratedChip:
     """A chip like any other that wraps one and takes its read path's errors out of every reading.
 
     A reading becomes ``(G_read - offset / V) / gain`` of its column. What could not be read stays NaN, flags
-    are kept, and clipped-low readings stay finite: corrected, they may lie below zero. Every other call goes to
-    the chip unchanged, those of its own driver included.
+    are kept, and clipped-low readings stay finite: corrected, they may lie below zero. Products are corrected
+    where the chip can multiply. Every other call goes to the chip unchanged, those of its own driver included.
 
     Parameters
     ----------
@@ -70,6 +71,46 @@ class CalibratedChip:
         g_s = reading.g_s - (self._offset_a / np.float32(setup.voltage_v))[columns]
         g_s *= self._per_gain[columns]
         return replace(reading, g_s=g_s)
+
+    def multiply(self, rectangle: Any, inputs: NDArray[np.int8], setup: ReadSetup) -> Any:
+        """Multiply vectors by the conductances of a rectangle, the currents of its columns corrected.
+
+        A vector with negative inputs is measured in two passes that are subtracted, in which the offset of a
+        column cancels; one without takes one pass and has it once. What a board does with a vector of the
+        second kind among some of the first is its own affair (controller-protocol §7.9 does not say), so the
+        two kinds are sent apart.
+
+        Raises
+        ------
+        InstrumentError
+            The chip cannot multiply.
+        """
+        inner = getattr(self.chip, "multiply", None)
+        if inner is None:
+            raise InstrumentError(f"{self.chip!r} has no multiply: read its cells and multiply on the host")
+        twice = np.asarray((inputs < 0).any(axis=-1))
+        if inputs.ndim != 2 or not twice.any() or twice.all():
+            product = inner(rectangle, inputs, setup)
+            return replace(product, current_a=self._corrected(product.current_a, rectangle.col, twice))
+        parts = [inner(rectangle, inputs[kind], setup) for kind in (~twice, twice)]
+        current_a = np.empty((len(inputs), rectangle.cols), np.float32)
+        current_a[~twice], current_a[twice] = parts[0].current_a, parts[1].current_a
+        return replace(
+            parts[1],
+            current_a=self._corrected(current_a, rectangle.col, twice),
+            scale_a=max(part.scale_a for part in parts),
+        )
+
+    def _corrected(
+        self, current_a: NDArray[np.float32], first: int, twice: NDArray[np.bool_]
+    ) -> NDArray[np.float32]:
+        """Correct currents of shape (k, cols) of the columns from `first` on."""
+        columns = slice(first, first + current_a.shape[1])
+        once = (~twice).astype(np.float32)[:, np.newaxis]
+        corrected: NDArray[np.float32] = (current_a - once * self._offset_a[columns]) * self._per_gain[
+            columns
+        ]
+        return corrected
 
     # ------------------------------------------------------------------ passed through
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from reference_chip import CELL_S, KEPT, ReferenceChip, reference_station
 from calibration.laws.array import Lines
 from drivers.calibrated_reads import CalibratedChip
 from drivers.chip import Batch, Chip, Pulse, ReadFlag, ReadSetup
-from drivers.errors import ReadCalibrationError
+from drivers.errors import InstrumentError, ReadCalibrationError
 from drivers.read_calibration import ReadCalibration
 from labkit import ReferencesProtected, StationError
 from labkit.envelope import GuardedChip
@@ -127,6 +129,59 @@ def test_currents_of_columns_are_corrected_alike(tmp_path: Path) -> None:
     raw_a = found.gain[column] * 2e-6 + found.offset_a[column]
     np.testing.assert_allclose(found.true_current_a(raw_a, column), 2e-6, rtol=1e-12)
     assert np.isnan(found.true_current_a(np.array([np.nan]), np.array([0]))).all()
+
+
+@dataclass
+class Times:
+    """A product, as far as its correction cares."""
+
+    current_a: Any
+    scale_a: float
+    mvm_id: int
+
+
+class MultiplyingChip(ReferenceChip):
+    """Multiplies by noiseless ones of 10 uS; a batch with any negative input takes two passes throughout,
+    or each vector as many as it needs."""
+
+    per_batch = True
+
+    def multiply(self, rectangle: Any, inputs: Any, setup: ReadSetup) -> Times:
+        columns = slice(rectangle.col, rectangle.col + rectangle.cols)
+        volts = setup.voltage_v * inputs.astype(np.float64) / 127
+        ideal = np.repeat(CELL_S * volts.sum(axis=1)[:, np.newaxis], rectangle.cols, axis=1)
+        negative = (inputs < 0).any(axis=1)
+        once = ~(negative.any() | negative) if self.per_batch else ~negative
+        current = self.gain[columns] * ideal + once[:, np.newaxis] * self.offset_a[columns]
+        self._do("multiply", len(inputs))
+        return Times(current.astype(np.float32), 1e-9 * len(inputs), len(self.done))
+
+
+@pytest.mark.parametrize("per_batch", [True, False])
+@pytest.mark.parametrize("signs", ["both", "positive", "negative"])
+def test_products_are_corrected_however_many_passes_they_took(
+    tmp_path: Path, per_batch: bool, signs: str
+) -> None:
+    chip = MultiplyingChip()
+    chip.per_batch = per_batch
+    found = replace(kept(tmp_path, chip), gain=chip.gain, offset_a=chip.offset_a)
+    inputs = np.array([[1, 2, 127], [-3, 2, 127], [0, 0, 0], [5, -127, 9]], np.int8)
+    inputs = inputs[{"both": [0, 1, 2, 3], "positive": [0, 2], "negative": [1, 3]}[signs]]
+    rectangle = SimpleNamespace(bank=0, row=0, col=20, rows=3, cols=30)
+    product = CalibratedChip(chip, found).multiply(rectangle, inputs, SETUP)
+
+    ideal = CELL_S * 0.2 / 127 * inputs.astype(float).sum(axis=1)
+    assert product.current_a.dtype == np.float32
+    np.testing.assert_allclose(product.current_a, np.repeat(ideal[:, None], 30, 1), atol=1e-12)
+    assert product.mvm_id == len(chip.done)
+    assert product.scale_a == 2e-9
+
+
+def test_a_chip_that_cannot_multiply_says_so(tmp_path: Path) -> None:
+    chip = ReferenceChip()
+    wrapped = CalibratedChip(chip, kept(tmp_path, chip))
+    with pytest.raises(InstrumentError, match="has no multiply"):
+        wrapped.multiply(SimpleNamespace(col=0, cols=2), np.ones((1, 2), np.int8), SETUP)
 
 
 # ---- stale

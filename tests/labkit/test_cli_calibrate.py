@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import time
@@ -310,4 +309,4 @@ def test_no_room_on_the_disk_leaves_the_old_file(folder: Path, tmp_path: Path) -
     )
     refused(done, 5, "no room", "reads.json")
     assert (tmp_path / "reads.json").read_bytes() == old
-    assert not [name for name in os.listdir(tmp_path) if name.startswith(".")]
+    assert not list(tmp_path.glob(".*"))
