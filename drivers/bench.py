@@ -265,7 +265,7 @@ class References(_Section):
     Attributes
     ----------
     rows : dict of int to float
-        Row -> nominal conductance of its cells, siemens.
+        Row -> nominal conductance of its cells as their columns see them, siemens.
     tolerance : float
         How well the nominal value is known, as a fraction of it: each cell's own value lies within with a
         probability of 95 %, independently of the other cells.

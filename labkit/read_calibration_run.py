@@ -56,8 +56,8 @@ def calibrate_reads(
     repeats : int
         Readings of each reference cell, at least 2.
     lines : Lines, optional
-        Resistances in series with each reference cell; none by default. What is not said here ends up in the
-        gain: 1 kOhm before 20 uS is 2 %.
+        Resistances in series with each reference cell. Without them the nominal values hold as the columns see
+        the cells; what is then not in those values ends up in the gain: 1 kOhm before 20 uS is 2 %.
     progress : Progress, optional
 
     Returns

@@ -13,7 +13,6 @@ from labkit.cli.output import examples
 if TYPE_CHECKING:
     from calibration.laws.array import Lines
     from drivers.read_calibration import ReadCalibration
-    from labkit.station import Station
 
 __all__ = ["calibrate_app"]
 
@@ -41,11 +40,12 @@ def reads(
     repeats: Annotated[
         int, typer.Option(metavar="N", min=2, max=100_000, help="Readings of each reference cell.")
     ] = 16,
-    card: Annotated[
+    lines: Annotated[
         str | None,
         typer.Option(
             metavar="CARD",
-            help="Device card whose line resistances are reckoned with; by default that of a simulated bench.",
+            help="Device card whose line resistances lie before the references; by default their values hold as "
+            "the columns see them.",
         ),
     ] = None,
     instrument: InstrumentName = None,
@@ -73,9 +73,9 @@ def reads(
             path=bench.bench.path,
         )
     check_place(path)
-    lines = _lines(bench, card)
+    before = None if lines is None else _lines(lines)
     with at_work(bench) as shown:
-        found = calibrate_reads(bench, samples=samples, repeats=repeats, lines=lines, progress=shown)
+        found = calibrate_reads(bench, samples=samples, repeats=repeats, lines=before, progress=shown)
     save_calibration(found, path)
     figures = summary(found)
     if as_json:
@@ -86,14 +86,11 @@ def reads(
         say(f"To use it, name it in the bench file: read_calibration: {path}", style="dim")
 
 
-def _lines(station: Station, named: str | None) -> Lines | None:
-    """Return the line resistances of the card that was named or is simulated; a guess would be no knowledge."""
-    from labkit.cli.bench import card_for
+def _lines(named: str) -> Lines:
+    """Return the line resistances of a card; MissingLawError where it has none."""
+    from calibration import DeviceCard
 
-    if named is None and station.bench.instruments[station.name].simulated is None:
-        return None
-    card, _ = card_for(station, named)
-    return card.lines if "lines" in card.laws else None
+    return DeviceCard.load(named).lines
 
 
 def _rows(found: ReadCalibration, figures: dict[str, Any]) -> list[tuple[str, str]]:
@@ -116,8 +113,14 @@ def _rows(found: ReadCalibration, figures: dict[str, Any]) -> list[tuple[str, st
             f"{figures['worst_offset_a'] * 1e9:.3g} nA",
         ),
         ("references", f"{values}; ±{found.tolerance:.2%}"),
-        ("lines", _lines_in_words(found.lines_ohm)),
     ]
+    if found.lines_ohm is not None:
+        rows.append(
+            (
+                "lines",
+                "{:g} Ω in series, {:g} Ω and {:g} Ω per cell of bit and word line".format(*found.lines_ohm),
+            )
+        )
     if found.misfit is not None:
         rows.append(("misfit", f"{found.misfit:.2f} standard deviations (1 is expected)"))
     listed = list(found.uncalibrated.items())
@@ -126,10 +129,3 @@ def _rows(found: ReadCalibration, figures: dict[str, Any]) -> list[tuple[str, st
         rows.append(("and", f"{len(listed) - _LISTED:,} more columns, listed in the file"))
     temperature = "" if found.temperature_k is None else f", at {found.temperature_k:.1f} K"
     return [*rows, ("measured", f"{found.measured_utc}{temperature}")]
-
-
-def _lines_in_words(lines_ohm: tuple[float, float, float] | None) -> str:
-    if lines_ohm is None:
-        return "no series resistance is known; what there is counts as gain"
-    series, bit_line, word_line = lines_ohm
-    return f"{series:g} Ω in series, {bit_line:g} Ω and {word_line:g} Ω per cell of bit and word line"
