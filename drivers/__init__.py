@@ -27,7 +27,10 @@ if TYPE_CHECKING:
         InstrumentError,
         LinkError,
         LockRefused,
+        ReadCalibrationError,
     )
+    from drivers.events import Event, EventListener
+    from drivers.read_calibration import ReadCalibration
 
 __all__ = [
     "Batch",
@@ -38,6 +41,8 @@ __all__ = [
     "BoardRestarted",
     "Chip",
     "DriverError",
+    "Event",
+    "EventListener",
     "ForeignBatch",
     "InstrumentError",
     "LinkError",
@@ -45,6 +50,8 @@ __all__ = [
     "PcmController",
     "Pulse",
     "PulseKind",
+    "ReadCalibration",
+    "ReadCalibrationError",
     "ReadSetup",
     "Reading",
     "State",
@@ -60,6 +67,8 @@ _HOMES = {
     "BoardRestarted": "errors",
     "Chip": "chip",
     "DriverError": "errors",
+    "Event": "events",
+    "EventListener": "events",
     "ForeignBatch": "errors",
     "InstrumentError": "errors",
     "LinkError": "errors",
@@ -67,6 +76,8 @@ _HOMES = {
     "PcmController": "controller",
     "Pulse": "chip",
     "PulseKind": "chip",
+    "ReadCalibration": "read_calibration",
+    "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
     "State": "chip",
