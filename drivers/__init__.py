@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drivers.bench import BenchError, BenchFile, load_bench
-    from drivers.chip import Batch, BatchReport, Chip, Pulse, PulseKind, Reading, ReadSetup, State
+    from drivers.chip import (
+        Batch,
+        BatchReport,
+        Chip,
+        MatrixVector,
+        Product,
+        Pulse,
+        PulseKind,
+        Reading,
+        ReadSetup,
+        Rectangle,
+        State,
+    )
     from drivers.controller import PcmController
     from drivers.errors import (
         BatchRefused,
@@ -28,6 +40,7 @@ if TYPE_CHECKING:
         LinkError,
         LockRefused,
     )
+    from drivers.multiplies import Inputs, quantise_inputs
 
 __all__ = [
     "Batch",
@@ -39,16 +52,21 @@ __all__ = [
     "Chip",
     "DriverError",
     "ForeignBatch",
+    "Inputs",
     "InstrumentError",
     "LinkError",
     "LockRefused",
+    "MatrixVector",
     "PcmController",
+    "Product",
     "Pulse",
     "PulseKind",
     "ReadSetup",
     "Reading",
+    "Rectangle",
     "State",
     "load_bench",
+    "quantise_inputs",
 ]
 
 _HOMES = {
@@ -61,16 +79,21 @@ _HOMES = {
     "Chip": "chip",
     "DriverError": "errors",
     "ForeignBatch": "errors",
+    "Inputs": "multiplies",
     "InstrumentError": "errors",
     "LinkError": "errors",
     "LockRefused": "errors",
+    "MatrixVector": "chip",
     "PcmController": "controller",
+    "Product": "chip",
     "Pulse": "chip",
     "PulseKind": "chip",
     "ReadSetup": "chip",
     "Reading": "chip",
+    "Rectangle": "chip",
     "State": "chip",
     "load_bench": "bench",
+    "quantise_inputs": "multiplies",
 }
 
 

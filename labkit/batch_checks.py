@@ -7,13 +7,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Batch, Drive, Limits, Pulse
+from drivers.chip import Batch, Drive, Geometry, Limits, Pulse, Rectangle
 from labkit.errors import EnvelopeExceeded
 
 if TYPE_CHECKING:
     from drivers.bench import Envelope
 
-__all__ = ["check_amplitudes", "check_cells", "check_pulse", "check_read_voltage", "check_shape"]
+__all__ = [
+    "check_amplitudes",
+    "check_cells",
+    "check_pulse",
+    "check_read_voltage",
+    "check_rectangle",
+    "check_shape",
+]
 
 _ROUNDING = 1 + 1e-9  # of durations that were added up and of limits that were converted
 
@@ -76,6 +83,14 @@ def check_cells(cells: NDArray[np.uint32], number: int) -> None:
         entry=entry,
         offenders=cells.size - different,
     )
+
+
+def check_rectangle(rectangle: Rectangle, geometry: Geometry) -> None:
+    """Refuse a rectangle that is not on the chip, or has no cells."""
+    try:
+        rectangle.cells(geometry)
+    except IndexError as error:
+        raise EnvelopeExceeded(f"{rectangle} is not on the chip: {error}", quantity="cell") from error
 
 
 def check_pulse(pulse: Pulse, envelope: Envelope, limits: Limits) -> None:

@@ -24,6 +24,7 @@ _SOURCES = (
     "grouping.py",
     "jit.py",
     "layout.py",
+    "multiply_kernel.py",
     "noise_kernel.py",
     "pulse_kernel.py",
     "random_numbers.py",

@@ -30,6 +30,7 @@ class Kind(IntEnum):
     PULSE = 2
     DEVICE = 4
     CONVERTER = 5
+    PRODUCT = 8
 
 
 _M0, _M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
