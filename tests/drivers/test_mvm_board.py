@@ -246,7 +246,8 @@ def test_a_selection_in_use_is_left_alone() -> None:
 # ---- time
 @pytest.mark.parametrize("tenth", range(0, 11, 2))
 @pytest.mark.parametrize(
-    ("end", "word"), [("SYST:SAFE", "SAFE"), ("SYST:ABOR", "ABOR"), ("SIM:FAUL OTP", "TRIP"), ("*RST", "ABOR")]
+    ("end", "word"),
+    [("SYST:SAFE", "SAFE"), ("SYST:ABOR", "ABOR"), ("SIM:FAUL OTP", "TRIP"), ("*RST", "ABOR")],
 )
 def test_a_product_stopped_anywhere(tenth: int, end: str, word: str) -> None:
     host, whole = ready(), ready()
