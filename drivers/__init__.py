@@ -39,8 +39,11 @@ if TYPE_CHECKING:
         InstrumentError,
         LinkError,
         LockRefused,
+        ReadCalibrationError,
     )
+    from drivers.events import Event, EventListener
     from drivers.multiplies import Inputs, quantise_inputs
+    from drivers.read_calibration import ReadCalibration
 
 __all__ = [
     "Batch",
@@ -51,6 +54,8 @@ __all__ = [
     "BoardRestarted",
     "Chip",
     "DriverError",
+    "Event",
+    "EventListener",
     "ForeignBatch",
     "Inputs",
     "InstrumentError",
@@ -61,6 +66,8 @@ __all__ = [
     "Product",
     "Pulse",
     "PulseKind",
+    "ReadCalibration",
+    "ReadCalibrationError",
     "ReadSetup",
     "Reading",
     "Rectangle",
@@ -78,6 +85,8 @@ _HOMES = {
     "BoardRestarted": "errors",
     "Chip": "chip",
     "DriverError": "errors",
+    "Event": "events",
+    "EventListener": "events",
     "ForeignBatch": "errors",
     "Inputs": "multiplies",
     "InstrumentError": "errors",
@@ -88,6 +97,8 @@ _HOMES = {
     "Product": "chip",
     "Pulse": "chip",
     "PulseKind": "chip",
+    "ReadCalibration": "read_calibration",
+    "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
     "Rectangle": "chip",

@@ -35,12 +35,14 @@ from labkit.batch_checks import (
     check_pulse,
     check_read_voltage,
     check_rectangle,
+    check_references,
     check_shape,
+    reference_cells,
 )
 from labkit.wear import WearLedger
 
 if TYPE_CHECKING:
-    from drivers.bench import Envelope
+    from drivers.bench import Envelope, References
 
 __all__ = ["GuardedChip"]
 
@@ -56,6 +58,8 @@ class GuardedChip:
         The chip to guard; it must be open.
     envelope : Envelope
         Limits of the bench file.
+    references : References, optional
+        Rows of the bench file that hold resistors; no batch may pulse their cells.
     message : callable, optional
         Context manager put around every call to the chip; the station holds signals back with it.
 
@@ -63,6 +67,11 @@ class GuardedChip:
     ----------
     ledger : WearLedger
         Pulses per cell; starts at 0, or at the board's own counters after :meth:`load_wear`.
+
+    Raises
+    ------
+    StationError
+        A reference row is not on the chip.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class GuardedChip:
         chip: Chip,
         envelope: Envelope,
         *,
+        references: References | None = None,
         message: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.chip = chip
@@ -78,6 +88,7 @@ class GuardedChip:
         with message():
             self._geometry = chip.geometry()
             self._limits = chip.limits()
+        self._references = reference_cells(references, self._geometry)
         self.ledger = WearLedger(self._geometry.cells, envelope.pulses_per_cell_max)
         self._maybe_energised = True  # what an earlier program left is not known
 
@@ -128,6 +139,8 @@ class GuardedChip:
         ------
         EnvelopeExceeded
             With the first offending cell and the numbers.
+        ReferencesProtected
+            It would pulse cells of a reference row.
         WearBudgetSpent
             A cell would be pulsed more often than ``pulses_per_cell_max``.
         """
@@ -140,6 +153,7 @@ class GuardedChip:
         check_cells(batch.cells, self._geometry.cells)
         check_amplitudes(batch, self.envelope, self._limits)
         active: NDArray[np.bool_] = batch.amplitude > 0
+        check_references(batch, self._references, self._geometry)
         self.ledger.check(batch.cells, active, batch.count)
         return active
 
@@ -150,7 +164,7 @@ class GuardedChip:
 
         Raises
         ------
-        EnvelopeExceeded, WearBudgetSpent
+        EnvelopeExceeded, ReferencesProtected, WearBudgetSpent
             As :meth:`check`; nothing was sent.
         BatchRefused
             The board refused it; nothing was pulsed and nothing is booked.

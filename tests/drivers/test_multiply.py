@@ -157,7 +157,7 @@ def test_lines_agree_with_a_solution_of_every_node(
 @pytest.mark.slow
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_lines_of_a_large_rectangle(pattern: str) -> None:
-    """Found at 512 x 512, where the lines take over a quarter: ladders alone 2 % to 5 %, with the coupling 1e-4 to 8e-4."""
+    """Found at 512 x 512, where lines take over a quarter: ladders alone 2 to 5 %, with the coupling 1e-4 to 8e-4."""
     assert worst(512, pattern) < 1e-3
     assert worst(512, pattern, cross=False) > 0.01
 

@@ -44,7 +44,7 @@ def currents(host: Host, k: int, cols: int = N) -> NDArray[np.float64]:
 
 def test_a_product_over_the_wire() -> None:
     host = ready()
-    assert host.ask("SYST:CAP?;*OPT?") == "1.1,CORE,MVM,TEMP,SIM;MVM,TEMP,SIM"
+    assert host.ask("SYST:CAP?;*OPT?") == "1.1,CORE,MVM,TEMP,EVEN,SIM;MVM,TEMP,EVEN,SIM"
     x = inputs(3)
     execute(host, x)
     assert host.ask("MVM:STAT?;SCAL?") == f"1,DONE,48,48;{1e-5 / 32768:.9E}"

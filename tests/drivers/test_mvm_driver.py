@@ -137,12 +137,6 @@ def test_what_the_board_refuses_is_an_error_with_its_words(face: Face, chip: Pcm
 
 def test_a_board_without_the_group_is_said_to_have_none(face: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.simulated.controller_system_commands.GROUPS", "TEMP,SIM")
-    link = face.board.table._commands["SYST:CAP?"]
-    monkeypatch.setitem(
-        face.board.table._commands,
-        "SYST:CAP?",
-        type(link)("SYSTem:CAPability?", lambda connection, unit: "1.1,CORE,TEMP,SIM"),
-    )
     with face.ready() as chip, pytest.raises(InstrumentError, match="no group MVM, only CORE, SIM, TEMP"):
         chip.multiply(WHOLE, vectors(1), FIXED)
 
