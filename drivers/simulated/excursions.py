@@ -48,12 +48,11 @@ class Excursion:
 
     def __str__(self) -> str:
         unit, word = _UNITS[self.quantity], _WORDS[self.quantity]
-        seen = f"{self.seen_low:.3g}" + (
-            f" .. {self.seen_high:.3g}" if self.seen_high > self.seen_low else ""
-        )
+        seen, to = f"{self.seen_low:.3g}", f"{self.seen_high:.3g}"
+        seen = seen if seen == to else f"{seen} .. {to}"
         return (
-            f"{self.law} is valid for {word} of {self.low:.3g} .. {self.high:.3g}{unit}, "
-            f"{self.cells} cells are outside ({seen}{unit})"
+            f"{self.cells} cells at {word} {seen}{unit} outside {self.low:.3g} .. {self.high:.3g}{unit} of "
+            f"{self.law}"
         )
 
 
@@ -128,5 +127,7 @@ class Excursions:
         for quantity in dict.fromkeys(excursion.quantity for excursion in fresh):
             same = [excursion for excursion in fresh if excursion.quantity == quantity]
             _LOG.warning(
-                "simulated chip %s: %s; the laws are extrapolated there", self._name, "; ".join(map(str, same))
+                "simulated chip %s: %s; the laws are extrapolated there",
+                self._name,
+                "; ".join(map(str, same)),
             )
