@@ -450,10 +450,8 @@ def _parse(path: Path, text: str) -> Any:
                     )
                 elif isinstance(key, yaml.ScalarNode):
                     seen[key.value] = line
-                    if (
-                        key.tag == "tag:yaml.org,2002:bool"
-                    ):  # YAML 1.1 takes the keys "off" and "on" for truths
-                        key.tag = "tag:yaml.org,2002:str"
+                    if key.tag.endswith(":bool"):  # YAML 1.1 takes the key "off" for a truth value
+                        key.tag = key.tag.replace(":bool", ":str")
             found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
             return found
 
