@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from two_faces import Face
 
 from drivers.calibrated_reads import CalibratedChip
-from drivers.chip import Chip
+from drivers.chip import Chip, Rectangle
 from drivers.read_calibration import ReadCalibration
 
 LISTS = ("all", "some", "few", "mixed")
@@ -45,6 +45,12 @@ def test_batches(face: Face, rule: str, name: str) -> None:
 def test_the_clock(face: Face) -> None:
     with face.ready() as chip:
         conformance.the_clock_is_monotonic(chip, cells_of("some"), 2e-4)
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 16, 16), (3, 5, 4, 7), (15, 2, 1, 9), (0, 15, 12, 1)])
+def test_products(face: Face, corner: tuple[int, int, int, int]) -> None:
+    with face.ready() as chip:
+        conformance.products_are_sums_of_cells(chip, Rectangle(0, *corner))
 
 
 @pytest.mark.parametrize(

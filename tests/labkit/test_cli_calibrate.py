@@ -15,7 +15,7 @@ from cli_process import COMMAND, answer, environment, labkit, refused, write_ben
 from scipy.stats import binom
 
 from calibration import DeviceCard
-from drivers.chip import Batch, Pulse, ReadSetup
+from drivers.chip import Batch, Pulse, ReadSetup, Rectangle
 from drivers.read_calibration import ReadCalibration
 from drivers.sim_control import SimControl
 from drivers.simulated.chip import SimulatedChip
@@ -40,6 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     calibrated_bench(folder)
     (folder / "answer.json").write_text(json.dumps(answer(labkit(*CALIBRATE, "--json", cwd=folder))))
     return folder
+
+
+def quiet(*more: str) -> tuple[str, str]:
+    """Effects switched off that would move cells while they are compared with what they hold."""
+    off = ", ".join(("read_noise", "telegraph_noise", "lines", "read_disturb", *more))
+    return "      state: chip.state\n", f"      off: [{off}]\n"
 
 
 def hidden(cols: int, seed: int, rows: int = 64, banks: int = 1) -> tuple[Any, Any]:
@@ -95,8 +101,7 @@ def _program(station: Station, cells: Any) -> None:
 
 
 def test_readings_of_memory_cells_are_unbiased_once_they_are_calibrated(tmp_path: Path) -> None:
-    quiet = ("      state: chip.state\n", "      off: [read_noise, telegraph_noise, lines, read_disturb]\n")
-    bench = calibrated_bench(tmp_path, quiet)
+    bench = calibrated_bench(tmp_path, quiet())
     answer(labkit(*CALIBRATE, "--json", cwd=tmp_path))
     found = ReadCalibration.load(tmp_path / "reads.json")
 
@@ -116,6 +121,42 @@ def test_readings_of_memory_cells_are_unbiased_once_they_are_calibrated(tmp_path
         pull = (corrected[:, which] - (1.0 - which)) / (half_width / 1.96)
         assert abs(pull.mean()) < 5 / np.sqrt(64)
         assert 0.6 < np.sqrt(np.mean(pull**2)) < 1.4
+
+
+def test_products_of_the_simulated_chip_are_corrected_as_its_readings_are(tmp_path: Path) -> None:
+    bench = calibrated_bench(tmp_path, quiet("current_voltage"))
+    answer(labkit(*CALIBRATE, "--json", cwd=tmp_path))
+    found = ReadCalibration.load(tmp_path / "reads.json")
+    rectangle, samples = Rectangle(0, 0, 0, 8, 64), 256
+    rng = np.random.default_rng(4)
+    inputs = rng.integers(1, 128, (48, 8)).astype(np.int8)
+    inputs[::2, :4] *= -1  # every other vector takes two passes
+
+    pulls = {}
+    for calibrated in (False, True):
+        with open_station(bench, calibrated=calibrated) as station:
+            _program(station, np.arange(62 * 64, dtype=np.uint32))
+            chip: Any = station.chip
+            product = chip.multiply(rectangle, inputs, ReadSetup(samples=samples, range_a=1e-4))
+            truth_s = SimControl(chip.chip).truth_s(rectangle.cells(chip.geometry()).reshape(-1))
+        ideal_a = 0.2 / 127 * inputs.astype(np.float64) @ truth_s.reshape(8, 64).astype(np.float64)
+        for passes, first in ((2, 0), (1, 1)):
+            away_a = (product.current_a - ideal_a)[first::2]
+            level_a, once = np.mean(ideal_a[first::2], axis=0), float(passes == 1)
+            # What the calibration leaves at the column's mean current, and the converter's noise of 0.33 uA.
+            left_a2 = (
+                (found.gain_half_width * level_a / 1.96) ** 2
+                + once * (found.offset_half_width_a / 1.96) ** 2
+                + 2 * once * found.covariance_a * level_a
+            )
+            noise_a2 = passes * (0.33e-6) ** 2 / samples / len(away_a)
+            pulls[calibrated, passes] = np.mean(away_a, axis=0) / np.sqrt(left_a2 + noise_a2)
+
+    for passes in (1, 2):
+        assert np.sqrt(np.mean(pulls[True, passes] ** 2)) < 1.4  # five standard deviations of 64 columns
+        assert abs(pulls[True, passes].mean()) < 5 / np.sqrt(64)
+    # Currents of one pass are large, and raw ones off by 1 % of them.
+    assert np.sqrt(np.mean(pulls[False, 1] ** 2)) > 2.0
 
 
 def test_the_answer_and_the_file_agree(folder: Path) -> None:
