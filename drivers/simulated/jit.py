@@ -24,6 +24,7 @@ _SOURCES = (
     "grouping.py",
     "jit.py",
     "layout.py",
+    "lines_kernel.py",
     "multiply_kernel.py",
     "noise_kernel.py",
     "pulse_kernel.py",
