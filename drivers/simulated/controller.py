@@ -187,7 +187,7 @@ class SimulatedController(PoweredBoard):
         self._offset_ns = 0
         self.clock.restart()
         self.state.chip = self.chip = chip
-        self.chip.temperature_k = self._temperature_k
+        self.chip.set_temperature(self._temperature_k, 0)
         self.cycles = np.zeros(chip.cells, np.uint32)
         self.vectors = np.zeros(chip.banks, np.uint64)
         self.cycle_limit = 0

@@ -7,9 +7,9 @@ import math
 import numpy as np
 from numpy import float32, int16, int32, uint32
 
+from drivers.simulated.converter_kernel import LONGEST_SAMPLING
 from drivers.simulated.jit import kernel
 from drivers.simulated.random_numbers import LANES, Kind, normals
-from drivers.simulated.read_kernel import LONGEST_SAMPLING
 
 __all__ = ["CLIPPED", "COUNTS", "convert_outputs"]
 
