@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from line_network import column_currents_a
 from numpy.typing import NDArray
-from silicon import IBM90
+from silicon import WHOLE_IBM90 as IBM90
 
 from calibration import DeviceCard
 from calibration.effects import EFFECTS
