@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from silicon import SECOND_NS
-from silicon import WHOLE_IBM90 as IBM90
+from silicon import IBM90, SECOND_NS
 
 from calibration import DeviceCard
 from drivers.simulated.chip import SimulatedChip
