@@ -39,6 +39,7 @@ _SOURCES = (
     "read_buffer.py",
     "read_kernel.py",
     "switch_kernel.py",
+    "target_kernel.py",
     "telegraph_kernel.py",
 )
 
