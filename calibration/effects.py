@@ -99,7 +99,7 @@ def _fine_converter(laws: _Laws) -> None:
     said = {"unit": "1", "status": "default", "source": _OFF_SOURCE}
     parameters = laws["read_chain"]["parameters"]
     parameters["adc_bits"] = {"value": _FINE_BITS, **said}
-    parameters["adc_zero"] = {"value": 2 ** (_FINE_BITS - 2), **said}
+    parameters["adc_zero"] = {"value": 2 ** (_FINE_BITS - 5), **said}  # as many as 8 of 256
 
 
 EFFECTS: Mapping[str, Callable[[_Laws], None]] = {

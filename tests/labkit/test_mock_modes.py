@@ -11,7 +11,7 @@ import pytest
 
 from calibration import DeviceCard
 from drivers.bench import BenchError
-from drivers.chip import Batch, Pulse, ReadSetup
+from drivers.chip import Batch, Pulse, ReadSetup, Rectangle
 from drivers.errors import BatchRefused, InstrumentError
 from drivers.sim_control import SimControl
 from labkit import Station, open_station
@@ -100,6 +100,27 @@ def test_with_everything_off_a_read_is_the_truth(tmp_path: Path) -> None:
         g_s = opened.chip.read(CELLS, ReadSetup()).g_s
         np.testing.assert_allclose(g_s, control(opened).truth_s(CELLS), rtol=1e-4)
         assert np.ptp(g_s) < 1e-10
+
+
+def test_without_a_converter_every_current_has_its_range(tmp_path: Path) -> None:
+    with station(tmp_path, "without: [converter, columns, faults]") as opened:
+        opened.energise()
+        amplitude = np.linspace(230e-6, 450e-6, CELLS.size, dtype=np.float32)
+        opened.chip.program(Batch(opened.chip.next_batch_id(), CELLS, RESET, amplitude))
+        opened.chip.wait(10.0)
+        assert np.isfinite(opened.chip.read(CELLS, ReadSetup()).g_s).all()
+
+
+def test_products_switch_what_their_voltage_switches(tmp_path: Path) -> None:
+    lifted = "limits: {current_max: 1 mA, read_voltage_max: 1.6 V}"
+    with station(tmp_path, lifted, "read_voltage_max: 1.6 V") as opened:
+        opened.energise()
+        opened.chip.program(batch(opened, 450e-6))
+        opened.chip.wait(10.0)
+        opened.chip.multiply(
+            Rectangle(0, 0, 0, 8, 256), np.full((1, 8), 127, np.int8), ReadSetup(voltage_v=1.6)
+        )
+        assert (control(opened).health(CELLS) == 8).mean() > 0.98
 
 
 def test_effects_that_do_not_exist_are_named(tmp_path: Path) -> None:
