@@ -68,6 +68,10 @@ def _no_device_spread(laws: _Laws) -> None:
     _zero(laws, "programming_curve", "melt_current_spread_a", "full_current_spread_a")
     _zero(laws, "programming_curve", "full_conductance_spread_s")
     _zero(laws, "temperature", "spread")
+    _zero(laws, "threshold_switching", "spread")
+    _zero(laws, "retention", "ln_spread")
+    _zero(laws, "damage", "current_spread_a")
+    _zero(laws, "current_voltage", "polarity_spread")
 
 
 def _no_history(laws: _Laws) -> None:
