@@ -308,7 +308,7 @@ class DeviceCard:
     @cached_property
     def accumulation(self) -> Accumulation:
         """Blind partial-SET pulses (device-physics §3.1-3.3)."""
-        return self._law("accumulation", Accumulation)
+        return self._law("accumulation", Accumulation)  # type: ignore[type-abstract]
 
     @cached_property
     def programming_curve(self) -> ProgrammingCurve:

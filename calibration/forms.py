@@ -10,18 +10,22 @@ from typing import Any, get_args, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 
 from calibration.errors import Problem
-from calibration.laws.accumulation import Accumulation
+from calibration.laws.accumulation import LinearMemoryAccumulation, SaturatingJumpAccumulation
 from calibration.laws.array import Columns, Lines, SpatialCorrelation
 from calibration.laws.crystallisation import ReadDisturb, Retention
 from calibration.laws.current_voltage import CubicCurrentVoltage, HoppingCurrentVoltage
-from calibration.laws.drift import ClippedLogarithmDrift, TableDrift
+from calibration.laws.drift import ClippedLogarithmDrift, LogarithmThenQuadraticDrift, TableDrift
 from calibration.laws.endurance import Damage, Endurance
 from calibration.laws.faults import InitialFaults
 from calibration.laws.law import Choice, Curve, FromCard, Law, Quantity
 from calibration.laws.programming_curve import ProgrammingCurve
-from calibration.laws.programming_error import PolynomialProgrammingError, TableProgrammingError
+from calibration.laws.programming_error import (
+    CubicProgrammingError,
+    PolynomialProgrammingError,
+    TableProgrammingError,
+)
 from calibration.laws.read_chain import ReadChain
-from calibration.laws.read_noise import PowerReadNoise, TableReadNoise
+from calibration.laws.read_noise import LogarithmThenCubicReadNoise, PowerReadNoise, TableReadNoise
 from calibration.laws.telegraph_noise import TelegraphNoise
 from calibration.laws.temperature import Temperature
 from calibration.laws.threshold_switching import ThresholdSwitching
@@ -31,10 +35,10 @@ from calibration.section import Parameter
 __all__ = ["LAW_FORMS", "build_law", "conflict_problems", "dotted", "explain", "parse_parameters"]
 
 _FORMS: dict[str, tuple[type[Law], ...]] = {
-    "programming_error": (PolynomialProgrammingError, TableProgrammingError),
-    "drift": (ClippedLogarithmDrift, TableDrift),
-    "read_noise": (PowerReadNoise, TableReadNoise),
-    "accumulation": (Accumulation,),
+    "programming_error": (PolynomialProgrammingError, CubicProgrammingError, TableProgrammingError),
+    "drift": (ClippedLogarithmDrift, LogarithmThenQuadraticDrift, TableDrift),
+    "read_noise": (PowerReadNoise, LogarithmThenCubicReadNoise, TableReadNoise),
+    "accumulation": (LinearMemoryAccumulation, SaturatingJumpAccumulation),
     "programming_curve": (ProgrammingCurve,),
     "read_chain": (ReadChain,),
     "temperature": (Temperature,),

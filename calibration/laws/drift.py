@@ -1,4 +1,4 @@
-"""Conductance drift ``G(a) = G(a_ref) (a / a_ref)^-nu`` over the age of each device (device-physics §2.2)."""
+"""Conductance drift ``G(a) = G(a_ref) (a / a_ref)^-nu`` over the age of each device (§2.2, §2.8)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.laws.law import Curve, Floats, FromCard, Law, Quantity, floats
+from calibration.laws.law import (
+    Curve,
+    Floats,
+    FromCard,
+    Law,
+    Quantity,
+    clipped_logarithm,
+    floats,
+    knee_then_polynomial,
+)
 
-__all__ = ["ClippedLogarithmDrift", "Drift", "TableDrift"]
-
-_SMALLEST_G = 1e-12
+__all__ = ["ClippedLogarithmDrift", "Drift", "LogarithmThenQuadraticDrift", "TableDrift"]
 
 
 @dataclass(frozen=True)
@@ -103,16 +109,63 @@ class ClippedLogarithmDrift(Drift):
     spread_high: Annotated[float, Quantity("1", low=0.0)]
 
     def mean_exponent(self, g: ArrayLike) -> Floats:  # noqa: D102 - said by the base class
-        return _clipped(g, self.mean_slope, self.mean_offset, self.mean_low, self.mean_high)
+        return clipped_logarithm(g, self.mean_slope, self.mean_offset, self.mean_low, self.mean_high)
 
     def spread_exponent(self, g: ArrayLike) -> Floats:  # noqa: D102
-        return _clipped(g, self.spread_slope, self.spread_offset, self.spread_low, self.spread_high)
+        return clipped_logarithm(g, self.spread_slope, self.spread_offset, self.spread_low, self.spread_high)
 
     def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102
-        if self.mean_low > self.mean_high:
-            yield "mean_low", f"{self.mean_low!r} is above mean_high {self.mean_high!r}"
-        if self.spread_low > self.spread_high:
-            yield "spread_low", f"{self.spread_low!r} is above spread_high {self.spread_high!r}"
+        yield from _inverted_ends(self.mean_low, self.mean_high, "mean")
+        yield from _inverted_ends(self.spread_low, self.spread_high, "spread")
+
+
+@dataclass(frozen=True)
+class LogarithmThenQuadraticDrift(Drift):
+    """A clipped logarithm below a knee and a parabola from it on, as IBM HERMES has it (device-physics §2.8).
+
+    ``clip(slope ln g + offset, low, high)`` for g < knee, ``quadratic g^2 + linear g + constant`` above, for
+    mean and spread alike; above g = 1, where no device was fitted, as at 1, and never below zero.
+
+    Attributes
+    ----------
+    mean_knee, mean_slope, mean_offset, mean_low, mean_high : float
+    mean_quadratic, mean_linear, mean_constant : float
+    spread_knee, spread_slope, spread_offset, spread_low, spread_high : float
+    spread_quadratic, spread_linear, spread_constant : float
+    """
+
+    form: ClassVar[str] = "logarithm-then-quadratic"
+
+    mean_knee: Annotated[float, Quantity("1", low=0.0, high=1.0)]
+    mean_slope: Annotated[float, Quantity("1")]
+    mean_offset: Annotated[float, Quantity("1")]
+    mean_low: Annotated[float, Quantity("1", low=0.0)]
+    mean_high: Annotated[float, Quantity("1", low=0.0)]
+    mean_quadratic: Annotated[float, Quantity("1")]
+    mean_linear: Annotated[float, Quantity("1")]
+    mean_constant: Annotated[float, Quantity("1")]
+    spread_knee: Annotated[float, Quantity("1", low=0.0, high=1.0)]
+    spread_slope: Annotated[float, Quantity("1")]
+    spread_offset: Annotated[float, Quantity("1")]
+    spread_low: Annotated[float, Quantity("1", low=0.0)]
+    spread_high: Annotated[float, Quantity("1", low=0.0)]
+    spread_quadratic: Annotated[float, Quantity("1")]
+    spread_linear: Annotated[float, Quantity("1")]
+    spread_constant: Annotated[float, Quantity("1")]
+
+    def mean_exponent(self, g: ArrayLike) -> Floats:  # noqa: D102 - said by the base class
+        below = clipped_logarithm(g, self.mean_slope, self.mean_offset, self.mean_low, self.mean_high)
+        above = (self.mean_constant, self.mean_linear, self.mean_quadratic)
+        return knee_then_polynomial(g, self.mean_knee, below, above)
+
+    def spread_exponent(self, g: ArrayLike) -> Floats:  # noqa: D102
+        below = clipped_logarithm(g, self.spread_slope, self.spread_offset, self.spread_low, self.spread_high)
+        above = (self.spread_constant, self.spread_linear, self.spread_quadratic)
+        return knee_then_polynomial(g, self.spread_knee, below, above)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102
+        yield from _inverted_ends(self.mean_low, self.mean_high, "mean")
+        yield from _inverted_ends(self.spread_low, self.spread_high, "spread")
 
 
 @dataclass(frozen=True)
@@ -137,6 +190,6 @@ class TableDrift(Drift):
         return self.spread_table.at(g)
 
 
-def _clipped(g: ArrayLike, slope: float, offset: float, low: float, high: float) -> Floats:
-    logarithm = np.log(np.maximum(floats(g), _SMALLEST_G))
-    return floats(np.clip(slope * logarithm + offset, low, high))
+def _inverted_ends(low: float, high: float, name: str) -> Iterator[tuple[str, str]]:
+    if low > high:
+        yield f"{name}_low", f"{low!r} is above {name}_high {high!r}"

@@ -1,15 +1,27 @@
-"""What all laws share: how a field says which quantity it is, and curves given as a table."""
+"""What all laws share: how a field says which quantity it is, tables, and curves of more than one law."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Choice", "Curve", "Floats", "FromCard", "Law", "Quantity", "floats"]
+__all__ = [
+    "Choice",
+    "Curve",
+    "Floats",
+    "FromCard",
+    "Law",
+    "Quantity",
+    "clipped_logarithm",
+    "floats",
+    "knee_then_polynomial",
+]
+
+_SMALLEST_G = 1e-12
 
 Floats = NDArray[np.float64]
 
@@ -101,3 +113,39 @@ class Law:
     def conflicts(self) -> Iterator[tuple[str, str]]:
         """Iterate over fields that contradict each other: name of the field, what is wrong."""
         yield from ()
+
+
+def clipped_logarithm(g: ArrayLike, slope: float, offset: float, low: float, high: float) -> Floats:
+    """Return ``clip(slope ln g + offset, low, high)`` (device-physics §2.2), in the shape of `g`.
+
+    Parameters
+    ----------
+    g : array_like
+        Conductance over full scale; zero and below as at 1e-12.
+    slope, offset, low, high : float
+    """
+    logarithm = np.log(np.maximum(floats(g), _SMALLEST_G))
+    return floats(np.clip(slope * logarithm + offset, low, high))
+
+
+def knee_then_polynomial(g: ArrayLike, knee: float, below: Floats, coefficients: Sequence[float]) -> Floats:
+    """Return one curve below a knee and a polynomial from it on, never below zero (device-physics §2.8).
+
+    Parameters
+    ----------
+    g : array_like
+        Conductance over full scale; the polynomial is held constant above 1, where none was fitted.
+    knee : float
+        The first g of the polynomial.
+    below : ndarray of float64, shape of `g`
+        The other curve.
+    coefficients : sequence of float
+        Of the polynomial, from the constant up.
+
+    Returns
+    -------
+    ndarray of float64, shape of `g`
+    """
+    x = floats(g)
+    above = np.polynomial.polynomial.polyval(np.minimum(x, 1.0), coefficients)
+    return floats(np.maximum(np.where(x < knee, below, above), 0.0))

@@ -1,4 +1,4 @@
-"""Error of the programmed conductance after program-and-verify (device-physics §2.1)."""
+"""Error of the programmed conductance after program-and-verify (device-physics §2.1, §2.8)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ from numpy.typing import ArrayLike
 
 from calibration.laws.law import Curve, Floats, FromCard, Law, Quantity, floats
 
-__all__ = ["PolynomialProgrammingError", "ProgrammingError", "TableProgrammingError"]
+__all__ = [
+    "CubicProgrammingError",
+    "PolynomialProgrammingError",
+    "ProgrammingError",
+    "TableProgrammingError",
+]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,27 @@ class PolynomialProgrammingError(ProgrammingError):
 
     def _unclamped_s(self, g: Floats) -> Floats:
         return floats((self.quadratic_s * g + self.linear_s) * g + self.constant_s)
+
+
+@dataclass(frozen=True)
+class CubicProgrammingError(ProgrammingError):
+    """``sigma = max(0, c0 + c1 g + c2 g^2 + c3 g^3)``, the fits of IBM HERMES (device-physics §2.8).
+
+    Attributes
+    ----------
+    constant_s, linear_s, quadratic_s, cubic_s : float
+        c0, c1, c2, c3, S.
+    """
+
+    form: ClassVar[str] = "cubic"
+
+    constant_s: Annotated[float, Quantity("S")]
+    linear_s: Annotated[float, Quantity("S")]
+    quadratic_s: Annotated[float, Quantity("S")]
+    cubic_s: Annotated[float, Quantity("S")]
+
+    def _unclamped_s(self, g: Floats) -> Floats:
+        return floats(((self.cubic_s * g + self.quadratic_s) * g + self.linear_s) * g + self.constant_s)
 
 
 @dataclass(frozen=True)

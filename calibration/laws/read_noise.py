@@ -1,4 +1,4 @@
-"""Read noise with a 1/f spectrum as a sum of Ornstein-Uhlenbeck states (device-physics §1.4, §2.3, §2.5).
+"""Read noise with a 1/f spectrum as a sum of Ornstein-Uhlenbeck states (device-physics §1.4, §2.3, §2.5, §2.8).
 
 ``S_G(f) / G^2 = Q_s^2 / f`` for spectral slope 1. All variances below are in units of Q_s^2, relative to G.
 """
@@ -8,15 +8,24 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from dataclasses import dataclass, replace
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from calibration.laws.law import Choice, Curve, Floats, Law, Quantity, floats
+from calibration.laws.law import (
+    Choice,
+    Curve,
+    Floats,
+    Law,
+    Quantity,
+    clipped_logarithm,
+    floats,
+    knee_then_polynomial,
+)
 
-__all__ = ["PowerReadNoise", "ReadNoise", "TableReadNoise"]
+__all__ = ["LogarithmThenCubicReadNoise", "PowerReadNoise", "ReadNoise", "TableReadNoise"]
 
 _SERIES_BELOW = 1e-3
 
@@ -182,6 +191,22 @@ class ReadNoise(Law, ABC):
         )
         return floats((alone + 2.0 / n * pairs * neighbours) / n)
 
+    def for_target_level(self) -> Self:
+        """Return this noise as the target-level laws have it: from zero, with their shortest time constant.
+
+        States that start at zero at the programming event have at age t the variance ``C(0) - C(2t) = Q_s^2
+        (ln(2t / tau_min) + euler)`` for ``tau_min << t << tau_max`` (each state ``1 - exp(-2t / tau)`` of its
+        own; the sum is the half-variance of device-physics §1.4 at the lag 2t). The published accumulated
+        spread is ``Q_s^2 ln(t / (2 t_read))`` for ``t >> t_read``. They agree for ``tau_min = 4 exp(euler)
+        t_read = 7.12 t_read``, 1.78 us for 250 ns (device-physics §1.6).
+
+        Returns
+        -------
+        ReadNoise
+            Of the same form, with `start` "zero" and that `tau_min_s`.
+        """
+        return replace(self, start="zero", tau_min_s=4.0 * math.exp(np.euler_gamma) * self.read_width_s)
+
     def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102 - said by the base class
         if self.tau_min_s >= self.tau_max_s:
             yield "tau_min_s", f"{self.tau_min_s!r} s is not below tau_max_s {self.tau_max_s!r} s"
@@ -205,6 +230,42 @@ class PowerReadNoise(ReadNoise):
     def strength(self, g: ArrayLike) -> Floats:  # noqa: D102 - said by the base class
         positive = np.maximum(floats(g), 1e-12)
         return floats(np.minimum(self.scale / positive**self.power, self.cap))
+
+
+@dataclass(frozen=True)
+class LogarithmThenCubicReadNoise(ReadNoise):
+    """A clipped logarithm below a knee and a cubic from it on, as IBM HERMES has it (device-physics §2.8).
+
+    ``Q_s = clip(slope ln g + offset, low, high)`` for g < knee, ``cubic g^3 + quadratic g^2 + linear g +
+    constant`` above; above g = 1, where no device was fitted, as at 1, and never below zero.
+
+    Attributes
+    ----------
+    knee, slope, offset, low, high : float
+    cubic, quadratic, linear, constant : float
+    """
+
+    form: ClassVar[str] = "logarithm-then-cubic"
+
+    knee: Annotated[float, Quantity("1", low=0.0, high=1.0)]
+    slope: Annotated[float, Quantity("1")]
+    offset: Annotated[float, Quantity("1")]
+    low: Annotated[float, Quantity("1", low=0.0)]
+    high: Annotated[float, Quantity("1", low=0.0)]
+    cubic: Annotated[float, Quantity("1")]
+    quadratic: Annotated[float, Quantity("1")]
+    linear: Annotated[float, Quantity("1")]
+    constant: Annotated[float, Quantity("1")]
+
+    def strength(self, g: ArrayLike) -> Floats:  # noqa: D102 - said by the base class
+        below = clipped_logarithm(g, self.slope, self.offset, self.low, self.high)
+        above = (self.constant, self.linear, self.quadratic, self.cubic)
+        return knee_then_polynomial(g, self.knee, below, above)
+
+    def conflicts(self) -> Iterator[tuple[str, str]]:  # noqa: D102
+        yield from super().conflicts()
+        if self.low > self.high:
+            yield "low", f"{self.low!r} is above high {self.high!r}"
 
 
 @dataclass(frozen=True)
