@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labkit.acceptance.bench import Bench
-from labkit.acceptance.conditions import PLAIN, SILENT, VARYING
+from labkit.acceptance.conditions import PLAIN, SILENT
 from labkit.acceptance.population import accumulated_s, melted_s
 from labkit.acceptance.row import Expected, Measured, Row, Status
 from labkit.acceptance.statistics import mean_of, quantile_of, share_of, spread_of
@@ -21,6 +21,7 @@ _US = 1e-6
 _SRNN = "YigitDemirag/srnn-pcm (J. Appl. Phys. 124, 152135), 200,000 devices of that law"
 _SEB17 = "Sebastian et al. 2017, arXiv 1706.00511, text and axes"
 _MELT = "defaults of the melt branch, population of 100,000 devices"
+_OURS_MELT = "programming curve of this card, population of 100,000 devices"
 _AFTER = (1, 2, 3, 5, 10, 15, 20)
 _MEAN_US = (2.05, 3.43, 4.47, 5.92, 7.83, 8.80, 9.39)
 _SPREAD_US = (1.52, 1.97, 2.20, 2.38, 2.46, 2.55, 2.66)
@@ -29,6 +30,7 @@ _P95_US = (4.8, 6.9, 8.4, 10.2, 12.4, 13.5, 14.3)
 _RESET_A = 480e-6
 """Resets all but one device in a thousand."""
 _WAIT_S = 38.6
+_TICK_S = 5e-9  # of the board's clock
 
 
 def _derived(value: float, source: str = _SRNN) -> Reference:
@@ -95,35 +97,34 @@ def _accumulation(subject: Subject) -> Iterator[Row]:
         "P4", "spread at the asymptote", where, wanted, Expected.within(wanted.value, relative=0.04),
         spread_of(grown[49]), unit="S",
     )  # fmt: skip
-    yield from _preset_scale(subject, grown)
+    yield from _preset_scale(subject)
 
 
-def _preset_scale(subject: Subject, grown: NDArray[np.float64]) -> Iterator[Row]:
+def _preset_scale(subject: Subject) -> Iterator[Row]:
     """P7: aihwkit's PCMPresetDevice, another fit of the same device, in its own weight units."""
     if not subject.follows("ibm90", "accumulation"):
         yield subject.absent("P7", "scale of aihwkit's PCMPresetDevice", "the card is another device")
         return
-    aihwkit = "aihwkit 4545f11, presets/devices.py, noise-free recursion"
-    weight = first = 0.0
+    aihwkit = "aihwkit 4545f11, simulator/presets/devices.py, arithmetic"
+    weight, weights = 0.01, []  # its RESET
     for _ in range(20):
         step = 0.01 * (1.0 + 27.235 * np.exp(-2.5 * weight))
-        first = first or 0.6 * (0.042 + step)
+        weights.append((weight, step))
         weight += step
-    yield subject.row(
-        "P7", "weight after pulse 20", "aihwkit's PCMPresetDevice, arithmetic", _derived(1.217, aihwkit),
-        Expected.within(1.217, relative=0.01), Measured(float(weight)),
-    )  # fmt: skip
-    yield subject.row(
-        "P7", "spread of the first step", "aihwkit's PCMPresetDevice, arithmetic", _derived(0.191, aihwkit),
-        Expected.within(0.191, relative=0.01), Measured(float(first)),
-    )  # fmt: skip
-    for quantity, ours in (
-        ("mean after pulse 20, over theirs", mean_of(grown[19]).scaled(1 / weight)),
-        ("spread of the first step, over theirs", spread_of(grown[0]).scaled(1 / first)),
+    first = 0.6 * (0.042 + weights[0][1] + 0.108 * weights[0][0])
+    law = accumulated_s(subject.card.accumulation, 20)
+    for quantity, table, theirs, ours in (
+        ("weight after pulse 20", 1.217, float(weight), mean_of(law[19])),
+        ("spread of the first step", 0.191, float(first), spread_of(law[0])),
     ):
         yield subject.row(
-            "P7", f"microsiemens per weight unit: {quantity}", "no drift, no read noise", _derived(7.85, aihwkit),
-            Expected.between(7.7, 8.0, value=7.85), ours.scaled(1 / _US),
+            "P7", quantity, "aihwkit's PCMPresetDevice, noise-free", _derived(table, aihwkit),
+            Expected.within(table, relative=0.01), Measured(theirs),
+        )  # fmt: skip
+        yield subject.row(
+            "P7", f"microsiemens of the accumulation law per unit of {quantity}",
+            "100,000 devices of the law of the card", _derived(7.85, aihwkit),
+            Expected.between(7.7, 8.0, value=7.85), ours.scaled(1.0 / (theirs * _US)),
         )  # fmt: skip
 
 
@@ -173,7 +174,7 @@ class _SetOnly:
 
 
 def _set_only(subject: Subject) -> Iterator[Row]:
-    per_level = subject.size(4000, 1000)
+    per_level = subject.size(10_000, 2000)
     targets_us = (10.0, 12.5)
     changes = {"laws.programming_curve.parameters.reset_ln_spread": 0.0}
     card = subject.card.with_values(changes, source="as in the published law")
@@ -188,8 +189,8 @@ def _set_only(subject: Subject) -> Iterator[Row]:
             Expected.within(share, absolute=0.02, unit="%"), share_of(int(good.sum()), per_level), unit="%",
         )  # fmt: skip
         yield subject.row(
-            "P6", "mean pulses", f"target {target:g} µS, {where}", _derived(mean),
-            Expected.within(mean, absolute=1.0), mean_of(pulses[part]),
+            "P6", "mean pulses of those that do", f"target {target:g} µS, {where}", _derived(mean),
+            Expected.within(mean, absolute=1.0), mean_of(pulses[part][good]),
         )  # fmt: skip
 
 
@@ -227,7 +228,7 @@ def _amplitudes(subject: Subject) -> Iterator[Row]:
 def _dead_zone(subject: Subject) -> Iterator[Row]:
     curve = subject.card.programming_curve
     cells = subject.size(2000, 500)
-    low_a, narrow_s = 0.996 * curve.dead_zone_a, curve.min_width_s - 1e-9
+    low_a, narrow_s = 0.996 * curve.dead_zone_a, curve.min_width_s - _TICK_S
     with subject.bench(cells, *SILENT, "drift", chip=24) as bench:
         bench.melt_to(0.5)
         before = bench.truth_s()
@@ -281,7 +282,7 @@ def _melt(subject: Subject) -> Iterator[Row]:
         currents_a = curve.melt_current_mean_a + span_a * np.array([0.17, 0.37, 0.44, 0.72])
         found = [(float(c), melted_s(curve, float(c), floored=False)) for c in currents_a]
         table = [(c, float(g.mean()), float(g.std())) for c, g in found]
-    source = _MELT if ours else "programming curve of this card, population of 100,000 devices"
+    source = _MELT if ours else _OURS_MELT
     with subject.bench(len(table) * per_level, *PLAIN, chip=25) as bench:
         bench.pulse(np.repeat([c for c, _, _ in table], per_level))
         g_s = bench.read()[0].reshape(len(table), per_level)
@@ -296,6 +297,16 @@ def _melt(subject: Subject) -> Iterator[Row]:
                 "P11", quantity, conditions, Reference(value, Status.DEFAULT, source),
                 Expected.within(value, relative=0.03, absolute=0.05 * _US, unit="S"), measured, unit="S",
             )  # fmt: skip
+    theirs = melted_s(curve, table[-1][0], floored=True)
+    conditions = f"{table[-1][0] * 1e6:.0f} µA, {where}, the RESET draw as a floor"
+    for quantity, value, measured in (
+        ("mean conductance", float(theirs.mean()), mean_of(g_s[-1])),
+        ("spread of conductance", float(theirs.std()), spread_of(g_s[-1])),
+    ):
+        yield subject.row(
+            "P11", quantity, conditions, Reference(value, Status.DEFAULT, _OURS_MELT),
+            Expected.within(value, relative=0.03, absolute=0.05 * _US, unit="S"), measured, unit="S",
+        )  # fmt: skip
 
 
 def _reset_tail(subject: Subject) -> Iterator[Row]:

@@ -59,7 +59,7 @@ class Expected:
     ) -> Expected:
         """Accept what lies within a relative or an absolute distance, whichever is larger, of a value."""
         room = max(relative * abs(value), absolute)
-        words = [f"± {significant(100 * relative, 2)} %"] if relative else []
+        words = [f"± {100 * relative:.2g}\u00a0%"] if relative else []
         words += [f"± {written(absolute, unit)}"] if absolute else []
         return cls(value, value - room, value + room, " or ".join(words) or "exact")
 
@@ -187,17 +187,22 @@ class Row:
         }
 
 
-_SCALES = {"S": (1e6, "\u00a0µS"), "A": (1e6, "\u00a0µA"), "V": (1.0, "\u00a0V"), "s": (1.0, "\u00a0s")}
+_SCALES = {"S": (1e6, "\u00a0µS"), "A": (1e6, "\u00a0µA"), "%": (100.0, "\u00a0%"), "1": (1.0, "")}
 
 
-def written(value: float, unit: str, *, digits: int = 3) -> str:
-    """Write a number with its unit: siemens as µS, fractions of unit "%" in percent."""
+def written(value: float, unit: str, *, digits: int | None = None) -> str:
+    """Write a number with its unit: siemens as µS, fractions of unit "%" in percent.
+
+    With `digits` significant digits, or by default with at most four, without trailing zeros.
+    """
     if not math.isfinite(value):
         return "–"
-    if unit == "%":
-        return f"{significant(100.0 * value, digits)}\u00a0%"
-    factor, name = _SCALES.get(unit, (1.0, "" if unit == "1" else f"\u00a0{unit}"))
-    return f"{significant(value * factor, digits)}{name}"
+    factor, name = _SCALES.get(unit, (1.0, f"\u00a0{unit}"))
+    scaled = value * factor
+    if digits is None:
+        text = f"{scaled:.4g}".replace("-", "\u2212")
+        return f"{text}{name}" if "e" not in text else f"{significant(scaled, 2)}{name}"
+    return f"{significant(scaled, digits)}{name}"
 
 
 def _finite(value: float) -> float | None:

@@ -60,7 +60,10 @@ class Subject:
         self, cells: int, *off: str, card: DeviceCard | None = None, shortcut: bool = False, chip: int = 0
     ) -> Bench:
         """Return a bench around the card (or a variant of it) with effects switched off; chips differ by number."""
-        card = (card or self.card).without(*off)
+        card = (card or self.card).without(*(effect for effect in off if effect != "faults"))
+        if "faults" in off and "faults" in card.laws:
+            shares = ("stuck_set_share", "stuck_reset_share")
+            card = card.with_values({f"laws.faults.parameters.{share}": 0.0 for share in shares}, source="off")
         return Bench(card, cells, seed=(self.seed << 8) + chip, shortcut=shortcut)
 
     # ------------------------------------------------------------------ what is expected

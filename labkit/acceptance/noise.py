@@ -1,0 +1,241 @@
+"""Read noise: T9 to T14 (device-physics §9.1): its strength, spectrum, growth with age, and what averaging gains."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibration import DeviceCard
+from drivers.chip import ReadSetup
+from labkit.acceptance.bench import Bench
+from labkit.acceptance.conditions import ALIKE, STEADY
+from labkit.acceptance.explained import PAGE
+from labkit.acceptance.row import Expected, Measured, Row, Status
+from labkit.acceptance.spectra import folded, spectrum_of
+from labkit.acceptance.statistics import rms_of, slope_of, spread_of
+from labkit.acceptance.subject import Experiment, Reference, Subject
+from labkit.acceptance.target_level import AIHWKIT, LEVELS
+
+__all__ = ["NOISE"]
+
+_OVERHEAD_S = 1e-6
+_QUIET = (*STEADY, "converter", *ALIKE)
+_STRENGTH = (0.0713, 0.0393, 0.0251, 0.0160, 0.0123, 0.0102, 0.0088)
+_STATES = "law of the states"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """How a trace is taken: `reads` of so many cells, each of one conversion of `aperture_s`, pauses between."""
+
+    cells: int
+    reads: int
+    aperture_s: float = 1e-3
+    pause_s: float = 0.0
+
+
+_SLOW = _Record(630, 4096)
+"""Ten groups of 64 cells: 11 ms from read to read, 43 s in all, from 0.1 Hz up."""
+_SLOW_SHORT = _Record(630, 2048, pause_s=10e-3)
+_FAST = _Record(63, 4096)
+"""One group: 1.6 ms from read to read, up to 50 Hz with little folded into the band."""
+_FAST_SHORT = _Record(63, 2048)
+
+
+@dataclass(frozen=True, eq=False)
+class _Trace:
+    """Spectra of the levels over their conductance and strength squared, what was folded taken out.
+
+    Attributes
+    ----------
+    f_hz : ndarray, shape (frequencies,)
+    power : ndarray, shape (levels, cells, frequencies)
+        In units of Q_s^2, 1/Hz.
+    """
+
+    f_hz: NDArray[np.float64]
+    power: NDArray[np.float64]
+
+    def band(self, low_hz: float, high_hz: float) -> NDArray[np.float64]:
+        """Mean of S f over a band, in units of Q_s^2, shape (levels, cells)."""
+        inside = (self.f_hz >= low_hz) & (self.f_hz <= high_hz)
+        return np.asarray((self.power[:, :, inside] * self.f_hz[inside]).mean(axis=2))
+
+
+def _recorded(bench: Bench, levels: tuple[float, ...], cells: NDArray[np.uint32], record: _Record) -> _Trace:
+    """Take a trace of cells, as many of each level."""
+    setup = ReadSetup(samples=1, aperture_s=record.aperture_s)
+    per_level = cells.size // len(levels)
+    relative, ages = [], []
+    truth_s = bench.truth_s(cells)
+    first_s = float(np.median(bench.read(setup, cells)[1]))
+    nu = bench.card.drift.mean_exponent(np.repeat(levels, per_level))
+    for _ in range(record.reads):
+        g_s, age_s = bench.read(setup, cells)
+        relative.append(g_s / (truth_s * (age_s / first_s) ** -nu))
+        ages.append(float(age_s[0]))
+        bench.wait(record.pause_s)
+    interval_s = float(np.mean(np.diff(ages)))
+    found = spectrum_of(np.array(relative), interval_s)
+    law = bench.card.read_noise
+    more = folded(
+        law, found.f_hz, interval_s, aperture_s=record.aperture_s, spacing_s=record.aperture_s + _OVERHEAD_S,
+        samples=1,
+    )  # fmt: skip
+    # Slow noise taken out at the pulse makes cells of one level differ, and each has the noise of its conductance.
+    drift = bench.card.drift
+    programmed_s = truth_s * (first_s / drift.pulse_reference_age_s) ** nu
+    strength = law.strength(programmed_s / bench.card.g_max_s)
+    power = found.power / strength[:, np.newaxis] ** 2 - more
+    return _Trace(found.f_hz, power.reshape(len(levels), per_level, -1))
+
+
+def _traces(
+    subject: Subject, card: DeviceCard, levels: tuple[float, ...], *, short: bool, chip: int
+) -> tuple[_Trace, _Trace]:
+    slow, fast = (_SLOW_SHORT, _FAST_SHORT) if short else (_SLOW, _FAST)
+    per_level = slow.cells // len(levels)
+    with subject.bench(len(levels) * per_level, *_QUIET, card=card, chip=chip) as bench:
+        bench.melt_to(np.repeat(levels, per_level))
+        bench.wait_for_age(60.0)
+        first = bench.cells.reshape(len(levels), per_level)[:, : fast.cells // len(levels)]
+        return _recorded(bench, levels, bench.cells, slow), _recorded(bench, levels, first.ravel().copy(), fast)
+
+
+def _spectrum(subject: Subject) -> Iterator[Row]:
+    """T9, T10."""
+    law = subject.card.read_noise
+    slow, fast = _traces(subject, subject.card, LEVELS, short=subject.quick, chip=6)
+    subject.evidence["spectrum"] = [
+        (trace.f_hz, trace.power.mean(axis=(0, 1))) for trace in (slow, fast)
+    ]
+    strengths = []
+    for place, g in enumerate(LEVELS):
+        ours = float(law.strength(g))
+        wanted = subject.reference("read_noise", Reference(_STRENGTH[place], Status.PUBLISHED, AIHWKIT), ours)
+        cells = slow.band(0.1, 10.0)[place]
+        square = cells.mean()
+        error = float(cells.std(ddof=1) / np.sqrt(cells.size))
+        found = Measured(ours * float(np.sqrt(square)), ours * error / (2.0 * float(np.sqrt(square))))
+        strengths.append((g, found))
+        yield subject.row(
+            "T9", "Q_s", f"g = {g:g}, spectrum 0.1 .. 10 Hz", wanted, Expected.within(wanted.value, relative=0.05),
+            found,
+        )  # fmt: skip
+    subject.evidence["strengths"] = strengths
+    if law.spectral_slope != 1.0:
+        yield subject.absent("T10", "flatness of S f", "the spectrum of the card is not 1/f")
+        return
+    one = Reference(1.0, Status.DERIVED, _STATES)
+    for trace, low, high in ((slow, 0.1, 1.0), (slow, 1.0, 10.0), (fast, 10.0, 50.0)):
+        cells = trace.band(low, high).ravel()
+        yield subject.row(
+            "T10", "S f over G^2 Q_s^2", f"{low:g} .. {high:g} Hz, all levels, what is folded in subtracted", one,
+            Expected.between(0.95, 1.08, value=1.0),
+            Measured(float(cells.mean()), float(cells.std(ddof=1) / np.sqrt(cells.size))),
+        )  # fmt: skip
+
+
+def _steep(subject: Subject) -> Iterator[Row]:
+    """T14: an option of the law, whatever the slope of the card itself."""
+    card = subject.card.with_values(
+        {"laws.read_noise.parameters.spectral_slope": 1.21}, source="reported for the long-term simulation"
+    )
+    slow, fast = _traces(subject, card, (0.4, 0.8), short=True, chip=7)
+    edges = np.geomspace(0.1, 50.0, 15)
+    x, y = [], []
+    for low, high in zip(edges[:-1], edges[1:], strict=True):
+        trace = slow if high <= 5.0 else fast
+        inside = (trace.f_hz >= low) & (trace.f_hz < high)
+        x.append(float(np.log(trace.f_hz[inside]).mean()))
+        y.append(float(np.log(trace.power[:, :, inside].mean())))
+    subject.evidence["steep"] = (np.exp(x), np.exp(y))
+    yield subject.row(
+        "T14", "spectral slope, with weights of the states ~ tau^0.21", "0.1 .. 50 Hz",
+        Reference(-1.21, Status.REPORTED, "Joshi et al. 2020, Nat. Commun. 11, 2473, quoted"),
+        Expected.within(-1.21, absolute=0.03), slope_of(x, y),
+    )  # fmt: skip
+
+
+_TABLE_G = (0.01, 0.04, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+_TABLE_AGES_S = (1.0, 25.0, 1e5)
+
+
+def _published_growth(g: float, age_s: float) -> float:
+    """Return the spread over G that aihwkit's formula gives (device-physics §2.3, table §2.4)."""
+    return min(0.0088 / g**0.65, 0.2) * float(np.sqrt(np.log((age_s + 250e-9) / (2.0 * 250e-9))))
+
+
+def _accumulated(subject: Subject) -> Iterator[Row]:
+    """T11: states that start at zero, as the published marginal needs."""
+    law = subject.card.read_noise
+    width_s = law.read_width_s
+    changes: dict[str, float | str] = {
+        "laws.read_noise.parameters.start": "zero",
+        "laws.read_noise.parameters.tau_min_s": 4.0 * float(np.exp(0.577)) * width_s,
+    }
+    card = subject.card.with_values(changes, source="zero start, device-physics §1.6")
+    per_level = subject.size(10_000, 2500)
+    setup = ReadSetup(samples=1, aperture_s=1e-7)
+    found = []
+    with subject.bench(len(_TABLE_G) * per_level, *_QUIET, card=card, chip=8) as bench:
+        bench.melt_to(np.repeat(_TABLE_G, per_level))
+        for age_s in _TABLE_AGES_S:
+            bench.wait_for_age(age_s)
+            ratio = bench.read(setup)[0] / bench.truth_s()
+            found.append(ratio.reshape(len(_TABLE_G), per_level))
+    for age_s, ratios in zip(_TABLE_AGES_S, found, strict=True):
+        for g, ratio in zip(_TABLE_G, ratios, strict=True):
+            ours = float(law.strength(g) * law.accumulated_sigma(age_s))
+            table = Reference(_published_growth(g, age_s), Status.PUBLISHED, AIHWKIT)
+            wanted = subject.reference("read_noise", table, ours)
+            yield subject.row(
+                "T11", "accumulated spread over G", f"g = {g:g}, {age_s:g} s, zero-start states", wanted,
+                Expected.within(wanted.value, relative=0.04), spread_of(ratio), unit="%",
+            )  # fmt: skip
+
+
+def _shots(subject: Subject) -> Iterator[Row]:
+    """T12: noise from read to read."""
+    law = subject.card.read_noise
+    g = 0.6
+    # So many cells that one pass over them takes what is missing to a millisecond from read to read.
+    cells = 23_000
+    setup = ReadSetup(samples=1, aperture_s=1e-7)
+    source = f"{_STATES}, tau_min = 1e-7 s"
+    yield subject.unreachable(
+        "T12", "shot-to-shot noise over Q_s", "lag 10 µs", Reference(2.28, Status.DERIVED, source),
+        note=f"two readings of one cell through the board lie 0.6 ms apart at least ({PAGE})",
+    )  # fmt: skip
+    strength = float(law.strength(g))
+    with subject.bench(cells, *_QUIET, chip=9) as bench:
+        bench.melt_to(g)
+        bench.wait_for_age(25.0)
+        for name, lag_s, pause_s, value in (("1 ms", 1e-3, 0.0, 3.13), ("1 s", 1.0, 0.998, 4.09)):
+            differences, lags = [], []
+            for _ in range(subject.size(3, 1)):
+                bench.wait(1.0)
+                first, early = bench.read(setup)
+                bench.wait(pause_s)
+                second, late = bench.read(setup)
+                ratio = np.log(second / first)
+                differences.append(ratio - ratio.mean())
+                lags.append(float(np.median(late - early)))
+            half = rms_of(np.concatenate(differences)).scaled(1.0 / (np.sqrt(2.0) * strength))
+            ours = float(np.sqrt(law.structure_half_variance(lag_s)))
+            wanted = subject.reference("read_noise", Reference(value, Status.DERIVED, source), ours)
+            yield subject.row(
+                "T12", "shot-to-shot noise over Q_s", f"lag {name} (measured: {np.mean(lags):.4g} s), g = {g:g}",
+                wanted, Expected.within(wanted.value, relative=0.05), half,
+            )  # fmt: skip
+
+
+NOISE = (
+    Experiment("noise spectrum", ("T9", "T10"), ("read_noise", "programming_curve", "drift"), _spectrum, 9.0, 6.0),
+    Experiment("noise over age", ("T11",), ("read_noise", "programming_curve"), _accumulated, 0.5, 0.3),
+    Experiment("noise from read to read", ("T12",), ("read_noise", "programming_curve"), _shots, 0.5, 0.3),
+    Experiment("steep spectrum", ("T14",), ("read_noise", "programming_curve", "drift"), _steep, 8.0, 5.0),
+)
