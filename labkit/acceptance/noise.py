@@ -152,7 +152,6 @@ def _steep(subject: Subject) -> Iterator[Row]:
         inside = (trace.f_hz >= low) & (trace.f_hz < high)
         x.append(float(np.log(trace.f_hz[inside]).mean()))
         y.append(float(np.log(trace.power[:, :, inside].mean())))
-    subject.evidence["steep"] = (np.exp(x), np.exp(y))
     yield subject.row(
         "T14", "spectral slope, with weights of the states ~ tau^0.21", "0.1 .. 50 Hz",
         Reference(-1.21, Status.REPORTED, "Joshi et al. 2020, Nat. Commun. 11, 2473, quoted"),

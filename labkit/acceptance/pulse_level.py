@@ -15,7 +15,7 @@ from labkit.acceptance.row import Expected, Measured, Row, Status
 from labkit.acceptance.statistics import mean_of, quantile_of, share_of, spread_of
 from labkit.acceptance.subject import Experiment, Reference, Subject
 
-__all__ = ["PULSE_LEVEL"]
+__all__ = ["PUBLISHED_MEANS", "PULSE_LEVEL"]
 
 _US = 1e-6
 _SRNN = "YigitDemirag/srnn-pcm (J. Appl. Phys. 124, 152135), 200,000 devices of that law"
@@ -24,6 +24,8 @@ _MELT = "defaults of the melt branch, population of 100,000 devices"
 _OURS_MELT = "programming curve of this card, population of 100,000 devices"
 _AFTER = (1, 2, 3, 5, 10, 15, 20)
 _MEAN_US = (2.05, 3.43, 4.47, 5.92, 7.83, 8.80, 9.39)
+PUBLISHED_MEANS = (_AFTER, _MEAN_US)
+"""Pulses, and the mean conductance after them in microsiemens (device-physics §3.2)."""
 _SPREAD_US = (1.52, 1.97, 2.20, 2.38, 2.46, 2.55, 2.66)
 _P5_US = (0.1, 0.4, 1.2, 2.5, 4.4, 5.3, 5.7)
 _P95_US = (4.8, 6.9, 8.4, 10.2, 12.4, 13.5, 14.3)
@@ -57,7 +59,7 @@ def _accumulate(subject: Subject, clip_us: float | None, pulses: int, chip: int)
 
 def _accumulation(subject: Subject) -> Iterator[Row]:
     grown = _accumulate(subject, None, 50, chip=20)
-    subject.evidence["accumulation"] = grown
+    subject.evidence["accumulation"] = (np.quantile(grown, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1), grown.mean(axis=1))
     law = None if subject.follows("ibm90", "accumulation") else accumulated_s(subject.card.accumulation, 50)
     source = "accumulation law of this card, 100,000 devices"
 
@@ -208,7 +210,6 @@ def _amplitudes(subject: Subject) -> Iterator[Row]:
                 g_s = bench.read()[0].reshape(currents_ua.size, per_level)
                 means.append(g_s.mean(axis=1))
     means_s = np.array(means)
-    subject.evidence["amplitudes"] = (currents_ua, g_s)
     published = Reference(0.0, Status.PUBLISHED, _SEB17)
     where = "50 .. 100 µA, 50 pulses of 50 ns, no drift, no read noise"
     for quantity, steps in (
@@ -286,7 +287,6 @@ def _melt(subject: Subject) -> Iterator[Row]:
     with subject.bench(len(table) * per_level, *PLAIN, chip=25) as bench:
         bench.pulse(np.repeat([c for c, _, _ in table], per_level))
         g_s = bench.read()[0].reshape(len(table), per_level)
-    subject.evidence["melt"] = ([c for c, _, _ in table], g_s)
     for (current_a, mean_s, spread_s), found_s in zip(table, g_s, strict=True):
         conditions = f"{current_a * 1e6:.0f} µA, {where}"
         for quantity, value, measured in (
@@ -297,6 +297,7 @@ def _melt(subject: Subject) -> Iterator[Row]:
                 "P11", quantity, conditions, Reference(value, Status.DEFAULT, source),
                 Expected.within(value, relative=0.03, absolute=0.05 * _US, unit="S"), measured, unit="S",
             )  # fmt: skip
+    _curve(subject)
     theirs = melted_s(curve, table[-1][0], floored=True)
     conditions = f"{table[-1][0] * 1e6:.0f} µA, {where}, the RESET draw as a floor"
     for quantity, value, measured in (
@@ -307,6 +308,21 @@ def _melt(subject: Subject) -> Iterator[Row]:
             "P11", quantity, conditions, Reference(value, Status.DEFAULT, _OURS_MELT),
             Expected.within(value, relative=0.03, absolute=0.05 * _US, unit="S"), measured, unit="S",
         )  # fmt: skip
+
+
+def _curve(subject: Subject) -> None:
+    """Sweep the current for the figure: one pulse on crystalline cells and on RESET cells."""
+    currents_a = np.arange(20.0, 485.0, 10.0) * _US
+    per_level = subject.size(500, 200)
+    amplitude_a = np.repeat(currents_a, per_level)
+    quantiles = []
+    with subject.bench(amplitude_a.size, *PLAIN, chip=29) as bench:
+        for width_s in (50e-9, 1e-6):
+            if width_s > 50e-9:
+                bench.pulse(_RESET_A)
+            bench.pulse(amplitude_a, width_s=width_s)
+            quantiles.append(np.quantile(bench.read()[0].reshape(-1, per_level), [0.1, 0.5, 0.9], axis=1))
+    subject.evidence["curve"] = (currents_a, *quantiles)
 
 
 def _reset_tail(subject: Subject) -> Iterator[Row]:

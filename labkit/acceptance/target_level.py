@@ -245,6 +245,12 @@ def _hermes_error(subject: Subject) -> Iterator[Row]:
     )  # fmt: skip
 
 
+def _has_shortcut(subject: Subject) -> str:
+    from drivers.bench import Simulated
+
+    return "" if "mode" in Simulated.model_fields else "no target-shortcut yet"
+
+
 def _only_ibm90_error(subject: Subject) -> str:
     return "" if subject.follows("ibm90", "programming_error") else "the numbers are of ibm90"
 
@@ -252,7 +258,7 @@ def _only_ibm90_error(subject: Subject) -> str:
 _DRIFT = ("drift", "programming_curve")
 
 TARGET_LEVEL = (
-    Experiment("programming error, drawn", ("T1", "T2", "T4"), ("programming_error",), _shortcut, 1.0, 0.3),
+    Experiment("programming error, drawn", ("T1", "T2", "T4"), ("programming_error",), _shortcut, 1.0, 0.3, _has_shortcut),
     Experiment(
         "programming error, law", ("T3", "T5"), ("programming_error",), _error_law, 0.01, 0.01, _only_ibm90_error
     ),

@@ -1,0 +1,170 @@
+"""The whole of the acceptance tables, for any card.
+
+Every row compares a number measured on the mock, through the interface of any other chip, with the number it must
+be within its tolerance of (device-physics §9). For a card with the laws of a published preset that number is the
+printed one; for any other card it is computed from the laws of that card ("mock against the implemented law").
+
+False alarms. A chip that follows its laws exactly still misses a row when its sample happens to be an odd one. At
+full size the tolerances are four standard errors or more for nearly all rows; :func:`false_alarm_rate` adds up the
+probabilities over the rows of a check from their own standard errors, and for ibm90 finds about one check in six
+with one such miss over all seeds: mostly P1, P3 and T9 at low conductance, whose tolerances are three. The seed
+of the command is fixed, so that the same card gives the same verdicts every time. With ``quick`` a row counts as
+missed where it lies outside its tolerance by 3.9 standard errors (1e-4 both ways), about one check in a hundred.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from labkit.acceptance.circuit import CIRCUIT
+from labkit.acceptance.emergent import EMERGENT
+from labkit.acceptance.noise import NOISE
+from labkit.acceptance.pulse_level import PULSE_LEVEL
+from labkit.acceptance.row import Row, Verdict
+from labkit.acceptance.subject import Experiment, Subject
+from labkit.acceptance.target_level import TARGET_LEVEL
+from labkit.progress import SILENT, Progress
+
+if TYPE_CHECKING:
+    from calibration import DeviceCard
+
+__all__ = ["EXPERIMENTS", "GROUPS", "Acceptance", "check_card", "false_alarm_rate", "known_ids", "unknown_ids"]
+
+EXPERIMENTS: tuple[Experiment, ...] = (*TARGET_LEVEL, *NOISE, *PULSE_LEVEL, *EMERGENT, *CIRCUIT)
+GROUPS = {
+    "T": "Laws after program-and-verify",
+    "P": "Pulses",
+    "E": "Programming error that emerges from the loop",
+    "C": "Circuit, temperature, faults",
+    "S": "The st90 personality",
+}
+"""First letter of a row's id -> what the group is about."""
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """The rows of a card, in the order of the tables.
+
+    Attributes
+    ----------
+    card : DeviceCard
+    rows : list of Row
+    evidence : dict
+        What figures are drawn from.
+    seed : int
+    quick : bool
+    seconds : float
+        Of the computer.
+    """
+
+    card: DeviceCard
+    rows: list[Row]
+    evidence: dict[str, Any]
+    seed: int
+    quick: bool
+    seconds: float
+    count: dict[Verdict, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        count = {verdict: sum(row.verdict is verdict for row in self.rows) for verdict in Verdict}
+        object.__setattr__(self, "count", count)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no row is missed without an explanation."""
+        return self.count[Verdict.MISS] == 0
+
+    def group(self, letter: str) -> list[Row]:
+        """Rows of one group."""
+        return [row for row in self.rows if row.id.startswith(letter)]
+
+
+def known_ids() -> list[str]:
+    """Return the ids of all rows, in the order of the tables."""
+    return sorted({id for experiment in EXPERIMENTS for id in experiment.ids}, key=_order)
+
+
+def unknown_ids(wanted: Collection[str]) -> str:
+    """Return what is wrong with ids of rows, "" where nothing is."""
+    unknown = sorted(set(wanted) - set(known_ids()))
+    return f"there is no row {', '.join(unknown)}; the rows are {', '.join(known_ids())}" if unknown else ""
+
+
+def check_card(
+    card: DeviceCard,
+    *,
+    seed: int = 1,
+    quick: bool = False,
+    only: Collection[str] = (),
+    progress: Progress = SILENT,
+) -> Acceptance:
+    """Run the acceptance tables of a card on the mock.
+
+    Parameters
+    ----------
+    card : DeviceCard
+    seed : int
+        Of all chips.
+    quick : bool
+        Reduced samples.
+    only : collection of str
+        Ids of rows; all by default.
+    progress : Progress
+        Counts thousandths of the expected time.
+
+    Raises
+    ------
+    ValueError
+        An id that no row has.
+    """
+    if problem := unknown_ids(only):
+        raise ValueError(problem)
+    subject = Subject(card, seed, quick)
+    chosen = [experiment for experiment in EXPERIMENTS if not only or set(only) & set(experiment.ids)]
+    cost = [experiment.quick_seconds if quick else experiment.seconds for experiment in chosen]
+    began, rows, done = time.perf_counter(), list[Row](), 0.0
+    progress.start(f"Checking {card.name}", 1000)
+    for experiment, seconds in zip(chosen, cost, strict=True):
+        progress.advance(round(1000 * done / sum(cost)), f"{', '.join(experiment.ids)}: {experiment.name}")
+        rows += _measured(experiment, subject)
+        done += seconds
+    progress.advance(1000)
+    progress.finish()
+    rows = [row for row in rows if not only or row.id in only]
+    rows.sort(key=lambda row: _order(row.id))
+    return Acceptance(card, rows, subject.evidence, seed, quick, time.perf_counter() - began)
+
+
+def _measured(experiment: Experiment, subject: Subject) -> Iterable[Row]:
+    obstacle = experiment.obstacle(subject)
+    if obstacle:
+        return [subject.absent(id, experiment.name, obstacle) for id in experiment.ids]
+    return experiment.measure(subject)
+
+
+def _order(id: str) -> tuple[int, int]:  # noqa: A002
+    match = re.fullmatch(r"([A-Z])(\d+)", id)
+    if match is None:
+        raise ValueError(f"{id!r} is no id of a row")
+    return list(GROUPS).index(match[1]), int(match[2])
+
+
+def false_alarm_rate(rows: Iterable[Row], *, quick: bool = False) -> float:
+    """Return how many of the rows a chip that follows its laws exactly would miss on average, over all seeds.
+
+    From the standard error and the tolerance of each row that has an expected value, taken as normal.
+    """
+    total = 0.0
+    for row in rows:
+        expected, measured = row.expected, row.measured
+        if expected is None or expected.value is None or measured is None or not measured.error > 0:
+            continue
+        for bound in (expected.low, expected.high):
+            distance = abs(bound - expected.value) / measured.error + (3.9 if quick else 0.0)
+            total += 0.5 * math.erfc(distance / math.sqrt(2.0))
+    return total
