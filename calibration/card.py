@@ -284,6 +284,26 @@ class DeviceCard:
         data = switched_off(self.to_dict(), effects)
         return type(self).from_dict(data, path=self.name)
 
+    def has(self, law: str) -> bool:
+        """Return whether the card holds a law; asking for one it lacks raises `MissingLawError`.
+
+        Parameters
+        ----------
+        law : str
+            Name of a law, as cards write it.
+
+        Raises
+        ------
+        CardError
+            A name that is no law of any card.
+        """
+        if law not in LAW_FORMS:
+            raise CardError(
+                [Problem(f"laws.{law}", f"is not a law of a card; there are {', '.join(LAW_FORMS)}")],
+                path=self.name,
+            )
+        return law in self.laws
+
     def validity(self, law: str) -> Validity:
         """Return where a law may be trusted."""
         return self._section(law).validity

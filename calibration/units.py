@@ -29,6 +29,7 @@ __all__ = [
     "Siemens",
     "Volt",
     "Watt",
+    "celsius_taken_for_kelvin",
     "parse",
     "render",
     "unit_of",
@@ -49,6 +50,9 @@ SI_UNITS = {
     "S/A": "a conductance per current, like '0.21 uS/uA'",
 }
 """Units a field may have, each with the words that explain it."""
+
+COLDEST_BENCH_K = 77.0
+"""Below liquid nitrogen no card is measured; a bare number there is a temperature in degrees Celsius."""
 
 _PREFIXES = {9: "G", 6: "M", 3: "k", 0: "", -3: "m", -6: "u", -9: "n", -12: "p", -15: "f"}
 _NUMBER_AND_UNIT = re.compile(r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*(\S.*)")
@@ -139,6 +143,22 @@ def _parse_text(text: str, unit: str, field: str | None) -> float:
         return float(_reader()(text, scale=unit))
     except (QuantiPhyError, ValueError):
         raise _refuse(text, unit, field, "has another unit or none") from None
+
+
+def celsius_taken_for_kelvin(kelvin: float) -> str | None:
+    """Return what is wrong with a temperature that looks like degrees Celsius, None if it does not.
+
+    Parameters
+    ----------
+    kelvin : float
+        As it was read, K.
+    """
+    if kelvin >= COLDEST_BENCH_K:
+        return None
+    return (
+        f"{kelvin:g} K is colder than liquid nitrogen and looks like degrees Celsius; "
+        f"write '{kelvin:g} C' or '{kelvin + 273.15:g} K'"
+    )
 
 
 def unit_of(value: object) -> str | None:

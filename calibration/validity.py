@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
-from calibration.units import parse, render
+from calibration.units import celsius_taken_for_kelvin, parse, render
 
 __all__ = ["Validity"]
 
@@ -17,6 +17,19 @@ def _ordered(ends: tuple[float, float]) -> tuple[float, float]:
     lower, upper = ends
     if lower > upper:
         raise ValueError(f"inverted range: {lower!r} is above {upper!r}; swap them")
+    return ends
+
+
+def _not_negative(ends: tuple[float, float]) -> tuple[float, float]:
+    if ends[0] < 0.0:
+        raise ValueError(f"a range that begins below zero, at {ends[0]!r}; nothing is measured there")
+    return ends
+
+
+def _in_kelvin(ends: tuple[float, float]) -> tuple[float, float]:
+    for end in ends:
+        if cold := celsius_taken_for_kelvin(end):
+            raise ValueError(cold)
     return ends
 
 
@@ -40,13 +53,21 @@ class Validity(BaseModel):
         Time since the last pulse, s.
     temperature_k : (float, float), optional
         K.
+
+    Raises
+    ------
+    pydantic.ValidationError
+        An inverted range, one below zero, or a temperature that looks like degrees Celsius.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    g: Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ordered)] | None = None
-    age_s: Annotated[tuple[_Age, _Age], AfterValidator(_ordered)] | None = None
-    temperature_k: Annotated[tuple[_Temperature, _Temperature], AfterValidator(_ordered)] | None = None
+    g: Annotated[tuple[_Ratio, _Ratio], AfterValidator(_ordered), AfterValidator(_not_negative)] | None = None
+    age_s: Annotated[tuple[_Age, _Age], AfterValidator(_ordered), AfterValidator(_not_negative)] | None = None
+    temperature_k: (
+        Annotated[tuple[_Temperature, _Temperature], AfterValidator(_ordered), AfterValidator(_in_kelvin)]
+        | None
+    ) = None
 
     def covers(
         self,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         LinkError,
         LockRefused,
     )
+    from drivers.events import Event, EventListener
 
 __all__ = [
     "Batch",
@@ -38,6 +39,8 @@ __all__ = [
     "BoardRestarted",
     "Chip",
     "DriverError",
+    "Event",
+    "EventListener",
     "ForeignBatch",
     "InstrumentError",
     "LinkError",
@@ -60,6 +63,8 @@ _HOMES = {
     "BoardRestarted": "errors",
     "Chip": "chip",
     "DriverError": "errors",
+    "Event": "events",
+    "EventListener": "events",
     "ForeignBatch": "errors",
     "InstrumentError": "errors",
     "LinkError": "errors",

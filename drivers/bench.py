@@ -31,7 +31,16 @@ from drivers.errors import DriverError
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-__all__ = ["BORN_UNIX_NS", "BenchError", "BenchFile", "Envelope", "Instrument", "Simulated", "load_bench"]
+__all__ = [
+    "BORN_UNIX_NS",
+    "BenchError",
+    "BenchFile",
+    "Envelope",
+    "Instrument",
+    "Simulated",
+    "SimulatedLimits",
+    "load_bench",
+]
 
 BORN_UNIX_NS = 1_767_225_600_000_000_000
 """When simulated chips are made unless the file says so: 2026-01-01T00:00:00Z."""
@@ -118,6 +127,22 @@ class _Section(BaseModel):
     )
 
 
+class SimulatedLimits(_Section):
+    """What a simulated board can drive; the defaults are the reference board's (controller-protocol §7.3).
+
+    Attributes
+    ----------
+    current_max_a, voltage_max_v : float
+        Largest amplitudes of pulses (YAML ``current_max``, ``voltage_max``).
+    read_voltage_max_v : float
+        Largest read voltage, above 0.02 V and up to 2 V (YAML ``read_voltage_max``).
+    """
+
+    current_max_a: _Amperes = Field(default=500e-6, gt=0.0, validation_alias="current_max")
+    voltage_max_v: _Volts = Field(default=3.3, gt=0.0, validation_alias="voltage_max")
+    read_voltage_max_v: _Volts = Field(default=0.4, gt=0.02, le=2.0, validation_alias="read_voltage_max")
+
+
 class Simulated(_Section):
     """What stands behind an address of a simulated bench.
 
@@ -145,6 +170,8 @@ class Simulated(_Section):
         When the chip was made (YAML ``born``: Unix nanoseconds or a moment with time zone).
     threads : int or None
         Threads that compute its cells; None: all cores.
+    limits : SimulatedLimits
+        What its board can drive; the envelope of the bench file applies besides.
     """
 
     model: Literal["pcm-controller"]
@@ -162,6 +189,7 @@ class Simulated(_Section):
         default=BORN_UNIX_NS, ge=0, lt=2**62, validation_alias="born"
     )
     threads: int | None = Field(default=None, ge=1, le=1024)
+    limits: SimulatedLimits = SimulatedLimits()
 
     @model_validator(mode="after")
     def _cells_fit_an_index(self) -> Simulated:

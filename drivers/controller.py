@@ -36,6 +36,7 @@ from drivers.chip import (
     State,
 )
 from drivers.errors import InstrumentError, ProtocolMismatch
+from drivers.events import EventListener, event_address
 from drivers.reads import Reads
 from drivers.results import fetch
 from drivers.selections import Selections
@@ -227,6 +228,23 @@ class PcmController:
             The link broke; the next message finds out what was behind it.
         """
         self._link.send(units)
+
+    def events(self) -> EventListener:
+        """Listen to the board's event port, at the TCP port behind its own.
+
+        Raises
+        ------
+        InstrumentError
+            The board has none (``EVEN`` is not among its capabilities).
+        LinkError
+            Nothing answers there.
+        """
+        address = event_address(self._link.address) if "EVEN" in self._capabilities else None
+        if address is None:
+            raise InstrumentError(
+                f"{self!r} has no event port (EVEN over TCP); ask it with wait() and last_batch() instead"
+            )
+        return EventListener.open(address, backend=self._link.backend)
 
     def _number(self, query: str) -> int:
         return integers(self.ask([query])[0].text, 1)[0]

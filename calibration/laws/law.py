@@ -9,6 +9,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calibration.units import celsius_taken_for_kelvin
+
 __all__ = [
     "Choice",
     "Curve",
@@ -55,8 +57,11 @@ class Quantity:
 
     def refuse(self, value: float) -> str | None:
         """Return what is wrong with a value, None if nothing."""
+        if self.unit == "K" and (cold := celsius_taken_for_kelvin(value)):
+            return cold
         if not self.low <= value <= self.high:
-            return f"{value!r} is outside {self.low!r} .. {self.high!r} {self.unit}".rstrip(" 1")
+            unit = "" if self.unit == "1" else f" {self.unit}"
+            return f"{value!r} is outside {self.low!r} .. {self.high!r}{unit}"
         if not value > self.above:
             return f"{value!r} must be above {self.above!r}"
         if self.whole and value != int(value):

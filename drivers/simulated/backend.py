@@ -5,7 +5,8 @@ its own beyond open sessions: boards live in :mod:`drivers.simulated.registry`, 
 path, until the last resource manager is closed. Return codes and attributes follow visa-backend.md §1-6.
 
 Virtual time has one consequence: where a board has nothing to say and no operation under way, nothing can
-arrive any more, so a read reports VI_ERROR_TMO at once instead of sitting out the time-out.
+arrive any more, so a read reports VI_ERROR_TMO at once instead of sitting out the time-out. Only the event port
+(the instrument's address with the next TCP port) is waited for: what it tells is caused by others.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from pyvisa.constants import (
 from pyvisa.typing import VISAEventContext, VISARMSession, VISASession
 from pyvisa.util import DebugInfo, LibraryPath
 
-from drivers.simulated.registry import SimulatedBench, SimulatedInstrument, open_bench
+from drivers.simulated.link import Link, Port
+from drivers.simulated.registry import SimulatedBench, open_bench
 from drivers.simulated.scpi import Connection
 
 __all__ = ["PcmVisaLibrary"]
@@ -55,8 +57,8 @@ _READ_ONLY = {
 class _Session:
     """One open resource."""
 
-    instrument: SimulatedInstrument
-    connection: Connection
+    instrument: Port
+    connection: Link
     parsed: rname.ResourceName
     manager: int
     values: dict[ResourceAttribute, Any] = field(default_factory=dict)
@@ -140,7 +142,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
             self._return(session, StatusCode.error_resource_not_found)
             raise KeyError(resource_name)
         parsed = rname.ResourceName.from_string(resource_name)
-        opened = _Session(instrument, cast(Connection, None), parsed, session)
+        opened = _Session(instrument, cast(Link, None), parsed, session)
         wait_s = open_timeout / 1000 if open_timeout and open_timeout > 0 else 0.0
         if access_mode == AccessModes.exclusive_lock:
             if not instrument.lock.acquire_exclusive(opened, wait_s):
@@ -209,24 +211,27 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         got = bytearray()
         output = link.connection.output
         while True:
-            while output.ready and len(got) < count:
-                piece = output.peek()[: count - len(got)]
-                found = -1 if termchar is None else bytes(piece).find(termchar)
-                if found >= 0:
-                    piece = piece[: found + 1]
-                if not got and len(piece) == count:  # the block of a reply, asked for in one piece: one copy
-                    whole = bytes(piece)
-                    at_end = output.skip(count)
-                else:
-                    got += piece
-                    at_end, whole = output.skip(len(piece)), b""
-                if found >= 0:
-                    code = StatusCode.success_termination_character_read
-                    return whole or bytes(got), self._return(session, code)
-                if at_end and stops_at_end:
-                    return whole or bytes(got), self._return(session, StatusCode.success)
-                if whole:
-                    return whole, self._return(session, StatusCode.success_max_count_read)
+            with output.held():
+                while output.ready and len(got) < count:
+                    piece = output.peek()[: count - len(got)]
+                    found = -1 if termchar is None else bytes(piece).find(termchar)
+                    if found >= 0:
+                        piece = piece[: found + 1]
+                    if (
+                        not got and len(piece) == count
+                    ):  # the block of a reply, asked for in one piece: one copy
+                        whole = bytes(piece)
+                        at_end = output.skip(count)
+                    else:
+                        got += piece
+                        at_end, whole = output.skip(len(piece)), b""
+                    if found >= 0:
+                        code = StatusCode.success_termination_character_read
+                        return whole or bytes(got), self._return(session, code)
+                    if at_end and stops_at_end:
+                        return whole or bytes(got), self._return(session, StatusCode.success)
+                    if whole:
+                        return whole, self._return(session, StatusCode.success_max_count_read)
             if got and len(got) >= count:
                 return bytes(got), self._return(session, StatusCode.success_max_count_read)
             if not self._wait_for_output(link.connection, deadline):
@@ -234,13 +239,14 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
                 output.unread(bytes(got))
                 self._return(session, StatusCode.error_connection_lost if lost else StatusCode.error_timeout)
 
-    def _wait_for_output(self, connection: Connection, deadline: float | None) -> bool:
+    def _wait_for_output(self, connection: Link, deadline: float | None) -> bool:
         """Wait until bytes may be there; False where none will come in time."""
         connection.pump()
         if connection.output.ready:
             return True
         board_s, late_s = connection.wall_s(), connection.output.wait_s()
-        waits = [wait_s for wait_s in (board_s, late_s) if wait_s is not None]
+        others_s = _POLL_S if connection.unasked and not connection.closed else None
+        waits = [wait_s for wait_s in (board_s, late_s, others_s) if wait_s is not None]
         if not waits:
             return False
         pause_s = min(max(min(waits), 0.0), _POLL_S) or 0.0002
@@ -255,8 +261,10 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
     def clear(self, session: VISASession) -> StatusCode:
         """Drop what was answered and not yet read; the board itself has no device clear on a stream."""
         link = self._usable(session)
-        while link.connection.output.ready:
-            link.connection.output.skip(len(link.connection.output.peek()))
+        output = link.connection.output
+        with output.held():
+            while output.ready:
+                output.skip(len(output.peek()))
         return self._return(session, StatusCode.success)
 
     def flush(self, session: VISASession, mask: BufferOperation) -> StatusCode:
@@ -272,10 +280,12 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
     def read_stb(self, session: VISASession) -> tuple[int, StatusCode]:
         """Return the status byte; a raw socket has no serial poll (VI_ERROR_NSUP_OPER)."""
         link = self._usable(session)
-        if link.is_socket:
+        connection = link.connection
+        if link.is_socket or not isinstance(connection, Connection):
             self._return(session, StatusCode.error_nonsupported_operation)
-        value = link.connection.status.byte()
-        return value | (0x10 if link.connection.output else 0), self._return(session, StatusCode.success)
+            raise NotImplementedError
+        value = connection.status.byte()
+        return value | (0x10 if connection.output else 0), self._return(session, StatusCode.success)
 
     def assert_trigger(self, session: VISASession, protocol: TriggerProtocol) -> StatusCode:
         """Refuse: the controller has no trigger line (VI_ERROR_NSUP_OPER)."""

@@ -1,9 +1,9 @@
 """The simulated PCM controller board: its boots, its links and how its time passes.
 
-The protocol is controller-protocol.md, groups CORE, TEMP and SIM. The commands stand in
+The protocol is controller-protocol.md, groups CORE, TEMP, EVEN and SIM. The commands stand in
 ``controller_*_commands``, what the board knows in ``controller_facts``, its power and its one overlapped operation
-in ``controller_power``; this file drives them by a virtual clock. Every method expects the board's lock to be
-held unless it says otherwise.
+in ``controller_power``, who listens in ``controller_events``; this file drives them by a virtual clock. Every method
+expects the board's lock to be held unless it says otherwise.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ import numpy as np
 
 from drivers.simulated.clock import TIME_END_NS
 from drivers.simulated.controller_access import Access, Watchdog
+from drivers.simulated.controller_events import Listener
 from drivers.simulated.controller_facts import DEFAULT_PROTECTION_K, ChipState
+from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_power import PoweredBoard
 from drivers.simulated.locks import FairLock, signals_deferred
@@ -38,7 +40,7 @@ _POLL = re.compile(rb"^[\x00-\x20;:]*(PROG(?:RAM)?|READ):STAT(?:E)?\?[\x00-\x20;
 
 
 class SimulatedController(PoweredBoard):
-    """One board with one chip; connections are made with :meth:`connect`.
+    """One board with one chip; connections are made with :meth:`connect`, listeners with :meth:`listen`.
 
     Parameters
     ----------
@@ -52,8 +54,8 @@ class SimulatedController(PoweredBoard):
         Unix time of the chip's first moment, used where `state` has none yet.
     make_chip : callable, optional
         ``make_chip(seed)`` returns another chip of the same kind, for ``SIM:SEED``.
-    links : int
-        Connections served at once.
+    limits : BoardLimits, optional
+        Of the board; by default the reference board's around a chip of this size.
     """
 
     def __init__(
@@ -65,12 +67,12 @@ class SimulatedController(PoweredBoard):
         rate: float = 0.0,
         born_unix_ns: int = 1_767_225_600_000_000_000,
         make_chip: Callable[[int], Any] | None = None,
-        links: int = 4,
+        limits: BoardLimits | None = None,
     ) -> None:
         from drivers.simulated.controller_table import TABLE
 
         super().__init__(
-            state, temperature_k=temperature_k, rate=rate, born_unix_ns=born_unix_ns, links=links
+            state, temperature_k=temperature_k, rate=rate, born_unix_ns=born_unix_ns, limits=limits
         )
         self.table: CommandTable = TABLE
         self.lock = FairLock()
@@ -105,6 +107,18 @@ class SimulatedController(PoweredBoard):
             self._note(connection)
             return connection
 
+    def listen(self) -> Listener:
+        """Open a link to the event port; any number of them are served. Takes the board's lock."""
+        with signals_deferred(), self.lock:
+            self.live()
+            listener = Listener(self)
+            self.events.admit(listener, self.boot_id)
+            return listener
+
+    def unlisten(self, listener: Listener) -> None:
+        """Forget a listener."""
+        self.events.forget(listener)
+
     def save(self) -> None:
         """Write chip and board facts to the state; takes the board's lock."""
         with signals_deferred(), self.lock:
@@ -122,15 +136,17 @@ class SimulatedController(PoweredBoard):
             for link in list(self.connections):
                 link.close(discard=True)
             self.connections.clear()
+            self.events.hang_up()
             self.state.close()
 
     def boot(self) -> None:
-        """Restart: all links closed, volatile state lost, a new boot id."""
+        """Restart: all links and listeners closed, volatile state lost, a new boot id."""
         if self.operation is not None:
             self._cut("ABOR", 0)
         for link in list(self.connections):
             link.close(discard=True)
         self.connections.clear()
+        self.events.hang_up()
         self._offset_ns = self.absolute_ns
         self.clock.restart()
         self._boot_now()
@@ -150,6 +166,7 @@ class SimulatedController(PoweredBoard):
         self.protection_k = DEFAULT_PROTECTION_K
         self.faults.after_boot()
         self._reset_settings()
+        self.events.status = self.events.summary(*self.conditions())
 
     def reset(self, connection: Connection) -> None:
         """``*RST`` once nothing runs any more (controller-protocol §5.3)."""
@@ -177,6 +194,7 @@ class SimulatedController(PoweredBoard):
         self.access, self.connections = access, links
         for link in links:
             link.settings["format"] = "U8"
+        self.events.another_boot_id(self.boot_id)
         self.watchdog.fed(0)
 
     # ---- time
@@ -228,6 +246,20 @@ class SimulatedController(PoweredBoard):
             return None
         return self.watchdog.deadline_ns(self.access.owner)
 
+    def next_change_wall_s(self) -> float | None:
+        """Wall seconds until the operation ends or the watchdog fires, None where neither comes by itself."""
+        deadline = self._watchdog_deadline_ns()
+        moments = [] if deadline is None else [deadline]
+        operation = self.operation
+        if operation is not None:
+            moments += [operation.end_ns, *([operation.fault[0]] if operation.fault is not None else [])]
+        return self.clock.wall_s_until(min(moments)) if self.clock.rate and moments else None
+
+    def safe_by_event(self, received: int) -> None:
+        """``!SAFE`` of a listener: takes the time of a message, then acts as ``SYST:SAFE``."""
+        self._let_pass(received, None)
+        self.safe()
+
     # ---- the engine's questions (scpi.Instrument)
     # -----------------------------------------------------------------
 
@@ -254,14 +286,18 @@ class SimulatedController(PoweredBoard):
 
     def begin(self, connection: Connection, message: Message) -> None:
         """Let the message's time pass; a repeated poll moves on so that polling ends (controller-protocol §11)."""
-        if self.clock.rate:
-            self.live()
-        else:
-            spent_ns = MESSAGE_NS + BYTE_NS * message.received
-            self.advance(min(self.now_ns + spent_ns, TIME_END_NS - 1), connection)
+        self._let_pass(message.received, connection)
+        if not self.clock.rate:
             self._poll(connection, message)
         if self.access.owner is connection:
             self.watchdog.fed(self.now_ns)
+
+    def _let_pass(self, received: int, connection: Connection | None) -> None:
+        if self.clock.rate:
+            self.live()
+        else:
+            spent_ns = MESSAGE_NS + BYTE_NS * received
+            self.advance(min(self.now_ns + spent_ns, TIME_END_NS - 1), connection)
 
     def _poll(self, connection: Connection, message: Message) -> None:
         text = _TAG.sub(b"", message.text)

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from drivers.simulated.clock import VirtualClock
 from drivers.simulated.controller_access import DEFAULT_WATCHDOG_S, Access, Watchdog
+from drivers.simulated.controller_events import EventPort
 from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_program import ProgramOperation
-from drivers.simulated.controller_read import ReadOperation
+from drivers.simulated.controller_read import Converter, ReadOperation
 from drivers.simulated.controller_settings import PulseTemplate, ReadSettings
 from drivers.simulated.faults import Faults
 from drivers.simulated.scpi import Connection
@@ -65,6 +66,7 @@ class BoardFacts:
     clock: VirtualClock
     faults: Faults
     limits: BoardLimits
+    converter: Converter
     read_settings: ReadSettings
     mask: NDArray[np.bool_]
     masked: bool
@@ -79,14 +81,22 @@ class BoardFacts:
     templates: dict[int, PulseTemplate]
 
     def __init__(
-        self, state: ChipState, *, temperature_k: float, rate: float, born_unix_ns: int, links: int
+        self,
+        state: ChipState,
+        *,
+        temperature_k: float,
+        rate: float,
+        born_unix_ns: int,
+        limits: BoardLimits | None,
     ) -> None:
         self.state = state
         self.clock = VirtualClock(rate)
         self.faults = Faults()
         self.connections: list[Connection] = []
+        self.events = EventPort()
         self.chip: Any = state.chip
-        self.limits = BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols, links=links)
+        self.limits = limits or BoardLimits.of(self.chip.banks, self.chip.rows, self.chip.cols)
+        self.converter = Converter.of(self.limits)
         self.text_max = int(self.limits.values["text_max"])
         self.block_max = int(self.limits.values["block_max"])
         self.temperature_k = temperature_k
@@ -124,6 +134,7 @@ class BoardFacts:
         self.selections = {}
         self.templates = {}
         self.read_settings = ReadSettings()
+        self.read_settings.voltage_v = min(self.read_settings.voltage_v, self.limits.pair("v_read")[1])
         self.watchdog.limit_s = DEFAULT_WATCHDOG_S
 
     @property
@@ -182,17 +193,19 @@ class BoardFacts:
         return operation, questionable
 
     def update_conditions(self) -> None:
-        """Tell every connection about edges of the condition registers."""
+        """Tell every connection about edges of the condition registers, and listeners about the summary."""
         before, self._conditions = self._conditions, self.conditions()
         if before != self._conditions:
             for link in self.connections:
                 link.status.operation.follow(before[0], self._conditions[0])
                 link.status.questionable.follow(before[1], self._conditions[1])
+            self.events.conditions(*self._conditions, self.now_ns)
 
     def queue_all(self, code: int, info: str = "") -> None:
-        """Put an asynchronous error into every queue."""
+        """Put an asynchronous error into every queue, and tell listeners its code."""
         for link in self.connections:
             link.status.error(code, info)
         nobody = self.new_status()
         nobody.error(code, info)
         self.access.error(nobody.next_error())
+        self.events.error(code, self.now_ns)

@@ -95,17 +95,18 @@ class PoweredBoard(BoardFacts):
             self.trip(204)
 
     def trip(self, code: int, info: str = "") -> None:
-        """Hardware protection: outputs first, then the operation."""
+        """Hardware protection: outputs first, then the operation, then what is said about it."""
         self.outputs, self.power = False, "TRIP"
+        self.over_current = self.over_current or code == 202
+        self.supply_failed = self.supply_failed or code == 209
         operation = self.operation
         if operation is not None:
             self._cut("TRIP", code)
             if isinstance(operation, ProgramOperation) and code in (202, 209):
                 info = f"batch {operation.id} done {operation.done} open {operation.open}"
-        self.over_current = self.over_current or code == 202
-        self.supply_failed = self.supply_failed or code == 209
-        self.queue_all(code, info)
         self.update_conditions()
+        self.queue_all(code, info)
+        self.events.tripped(code, self.now_ns)
 
     def start(self, operation: Operation) -> None:
         """Run an operation; one without any work is over at once."""
@@ -123,7 +124,7 @@ class PoweredBoard(BoardFacts):
             self.outputs = False
         if operation.power_off_behind:
             self._power_off_now()
-        self._completed()
+        self._completed(operation)
 
     def _ramp_over(self, ramp: Operation) -> None:
         if ramp.state == "ABOR":
@@ -138,9 +139,10 @@ class PoweredBoard(BoardFacts):
         operation, self.operation = self.operation, None
         if operation is not None:
             operation.cut(self.now_ns, state, code)
-            self._completed()
+            self._completed(operation)
 
-    def _completed(self) -> None:
+    def _completed(self, operation: Operation) -> None:
         for link in self.connections:
             link.status.operation_complete()
+        self.events.ended(operation)
         self.update_conditions()

@@ -15,11 +15,11 @@ from drivers.simulated.scpi_parser import Unit
 
 __all__ = ["PULSE_COMMANDS", "TEMPLATE"]
 
-_LIMITS = BoardLimits.of(1, 1, 1)
+_LIMITS = BoardLimits.of(
+    1, 1, 1
+)  # of times, handles and rails: the electronics' own, whatever the board's limits
 _TICK_NS = _LIMITS.tick_ns
 _OFF_MIN_NS = round(_LIMITS.values["t_off_min"] * 1e9)
-_CURRENT_MAX_A = float(_LIMITS.values["i_max"])
-_VOLTAGE_MAX_V = float(_LIMITS.values["v_max"])
 _SEGMENTS_MAX = int(_LIMITS.values["seg_max"])
 TEMPLATE = Int(1, int(_LIMITS.values["puls_max"]))
 
@@ -27,6 +27,11 @@ TEMPLATE = Int(1, int(_LIMITS.values["puls_max"]))
 def _ticks_ns(seconds: float) -> int:
     """Round to the board's clock, in nanoseconds."""
     return round(seconds * 1e9 / _TICK_NS) * _TICK_NS
+
+
+def _amplitude_max(board: SimulatedController, unit: str) -> float:
+    """Largest amplitude the board drives, ampere or volt."""
+    return float(board.limits.values["i_max" if unit == "A" else "v_max"])
 
 
 def _not_in_use(board: SimulatedController, index: int) -> None:
@@ -40,7 +45,7 @@ def _define(link: Connection, unit: Unit, index: int, *times_s: float) -> None:
     _not_in_use(board, index)
     if period < rise + top + fall + _OFF_MIN_NS:
         raise ScpiError(-221)
-    board.templates[index] = PulseTemplate(Shape(rise, top, fall), period, _CURRENT_MAX_A)
+    board.templates[index] = PulseTemplate(Shape(rise, top, fall), period, _amplitude_max(board, "A"))
 
 
 def _definition(link: Connection, unit: Unit, index: int) -> str:
@@ -86,7 +91,8 @@ def _set_unit(link: Connection, unit: Unit, index: int, drive: str) -> None:
 def _set_full_scale(link: Connection, unit: Unit, index: int, full_scale: float) -> None:
     board = board_of(link)
     template = board.templates.get(index)
-    if template is not None and full_scale > (_CURRENT_MAX_A if template.unit == "A" else _VOLTAGE_MAX_V):
+    drives = ("A", "V") if template is None else (template.unit,)
+    if full_scale > max(_amplitude_max(board, drive) for drive in drives):
         raise ScpiError(-222)
     _editable(link, index).full_scale = full_scale
 
@@ -107,6 +113,8 @@ def _word_line(link: Connection, unit: Unit, index: int) -> str:
 
 
 def _set_limit(link: Connection, unit: Unit, index: int, limit_a: float) -> None:
+    if limit_a > _amplitude_max(board_of(link), "A"):
+        raise ScpiError(-222)
     _editable(link, index).limit_a = limit_a
 
 
@@ -121,13 +129,11 @@ PULSE_COMMANDS: list[Command] = [
     Command("PULSe:KIND?", lambda link, unit, index: board_of(link).template(index).kind, (TEMPLATE,)),
     Command("PULSe:UNIT", _set_unit, (TEMPLATE, Word(words=("A", "V"))), protected=True),
     Command("PULSe:UNIT?", lambda link, unit, index: board_of(link).template(index).unit, (TEMPLATE,)),
-    Command(
-        "PULSe:FSCale", _set_full_scale, (TEMPLATE, Float(0.0, _VOLTAGE_MAX_V, above=True)), protected=True
-    ),
+    Command("PULSe:FSCale", _set_full_scale, (TEMPLATE, Float(0.0, above=True)), protected=True),
     Command("PULSe:FSCale?", _full_scale, (TEMPLATE,)),
     Command("PULSe:VWL", _set_word_line, (TEMPLATE, Float(*_LIMITS.rail("VWL"))), protected=True),
     Command("PULSe:VWL?", _word_line, (TEMPLATE,)),
-    Command("PULSe:LIMit", _set_limit, (TEMPLATE, Float(0.0, _CURRENT_MAX_A, above=True)), protected=True),
+    Command("PULSe:LIMit", _set_limit, (TEMPLATE, Float(0.0, above=True)), protected=True),
     Command(
         "PULSe:LIMit?", lambda link, unit, index: nr3(board_of(link).template(index).limit_a), (TEMPLATE,)
     ),

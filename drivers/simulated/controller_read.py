@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_operation import SLICE_ENTRIES, Operation
 from drivers.simulated.controller_settings import ReadSettings
 
@@ -47,6 +48,18 @@ class Converter:
         self.bits, self.zero = bits, zero
         self.overhead_s = overhead_s
         self.parallel = parallel
+
+    @classmethod
+    def of(cls, limits: BoardLimits) -> Converter:
+        """Make the converters of a board with these limits."""
+        values = limits.values
+        return cls(
+            [float(range_a) for range_a in values["read_rang"]],
+            int(values["adc_bits"]),
+            int(values["adc_zero"]),
+            float(values["read_ovh"]),
+            int(values["par_read"]),
+        )
 
 
 class ReadOperation(Operation):

@@ -11,7 +11,7 @@ from drivers.simulated.controller import SimulatedController
 from drivers.simulated.controller_array_commands import ANY_HANDLE
 from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.controller_program_commands import shifted_stamps
-from drivers.simulated.controller_read import Converter, ReadOperation
+from drivers.simulated.controller_read import ReadOperation
 from drivers.simulated.controller_system_commands import board_of
 from drivers.simulated.scpi import Connection, Wait, block, nr3
 from drivers.simulated.scpi_commands import Command, Float, FloatOrWord, Int, Word
@@ -21,15 +21,9 @@ from drivers.simulated.scpi_parser import Unit
 
 __all__ = ["READ_COMMANDS"]
 
-_LIMITS = BoardLimits.of(1, 1, 1)
-_RANGES_A = tuple(float(range_a) for range_a in _LIMITS.values["read_rang"])
-_CONVERTER = Converter(
-    _RANGES_A,
-    int(_LIMITS.values["adc_bits"]),
-    int(_LIMITS.values["adc_zero"]),
-    float(_LIMITS.values["read_ovh"]),
-    int(_LIMITS.values["par_read"]),
-)
+_LIMITS = BoardLimits.of(
+    1, 1, 1
+)  # samples and apertures are the electronics' own, whatever the board's limits
 _FORMATS = ("COND32", "CURR32", "ADC16", "CODE8")
 _LETTERS = {"COND32": "C", "CURR32": "I", "ADC16": "A", "CODE8": "K"}
 _SIZES = {"COND32": 4, "CURR32": 4, "ADC16": 2, "CODE8": 1}
@@ -38,7 +32,11 @@ DIRECT_MAX = 65536
 
 
 def _set_voltage(link: Connection, unit: Unit, volts: float) -> None:
-    board_of(link).read_settings.voltage_v = volts
+    board = board_of(link)
+    low, high = board.limits.pair("v_read")
+    if not low <= volts <= high:
+        raise ScpiError(-222)
+    board.read_settings.voltage_v = volts
 
 
 def _set_average(link: Connection, unit: Unit, samples: int) -> None:
@@ -50,11 +48,12 @@ def _set_aperture(link: Connection, unit: Unit, aperture_s: float) -> None:
 
 
 def _set_range(link: Connection, unit: Unit, full_scale: float | str) -> None:
-    settings = board_of(link).read_settings
+    board = board_of(link)
+    settings = board.read_settings
     if isinstance(full_scale, str):
         settings.range_a = None
         return
-    for range_a in _RANGES_A:
+    for range_a in board.converter.ranges_a:
         if full_scale <= range_a:
             settings.range_a = range_a
             return
@@ -88,7 +87,7 @@ def _start(board: SimulatedController, handle: int, *, most: int | None = None) 
         cells=cells,
         mask=board.mask if board.masked else None,
         settings=board.read_settings.copy(),
-        converter=_CONVERTER,
+        converter=board.converter,
         chip=board.chip,
         board_to_chip_ns=board.absolute_ns - board.now_ns,
         offset_a=board.faults.number("ADCO", 0.0),
@@ -177,7 +176,7 @@ def _missing_read(link: Connection, handle: int, form: str | None) -> list[Piece
 _WINDOW = (Int(), Int())
 
 READ_COMMANDS: list[Command] = [
-    Command("READ:VOLTage", _set_voltage, (Float(*_LIMITS.pair("v_read")),), protected=True),
+    Command("READ:VOLTage", _set_voltage, (Float(),), protected=True),
     Command("READ:VOLTage?", lambda link, unit: nr3(board_of(link).read_settings.voltage_v)),
     Command("READ:AVERage", _set_average, (Int(*_LIMITS.values["read_aver"]),), protected=True),
     Command("READ:AVERage?", lambda link, unit: str(board_of(link).read_settings.samples)),

@@ -13,14 +13,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from drivers.events import event_address
 from drivers.simulated.resource_lock import ResourceLock
 
 if TYPE_CHECKING:
     from drivers.bench import BenchFile, Instrument
     from drivers.simulated.controller import SimulatedController
+    from drivers.simulated.controller_events import Listener
+    from drivers.simulated.link import Port
     from drivers.simulated.scpi import Connection
 
-__all__ = ["SimulatedBench", "SimulatedInstrument", "build_controller", "open_bench"]
+__all__ = ["SimulatedBench", "SimulatedEvents", "SimulatedInstrument", "build_controller", "open_bench"]
 
 MODELS: dict[str, Callable[[Any, Path], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
@@ -66,6 +69,23 @@ class SimulatedInstrument:
             board.close()
 
 
+@dataclass
+class SimulatedEvents:
+    """The event port of a simulated instrument, at the TCP port behind the instrument's own."""
+
+    instrument: SimulatedInstrument
+    lock: ResourceLock = field(default_factory=ResourceLock)
+
+    @property
+    def name(self) -> str:
+        """Of the instrument, in the bench file."""
+        return f"{self.instrument.name} (events)"
+
+    def connect(self) -> Listener:
+        """Open a link that is told what happens."""
+        return self.instrument.board.listen()
+
+
 class SimulatedBench:
     """The simulated instruments of one bench file.
 
@@ -77,22 +97,31 @@ class SimulatedBench:
         Absolute path of the file.
     instruments : dict of str to SimulatedInstrument
         By VISA address, upper case.
+    events : dict of str to SimulatedEvents
+        Event ports by name of their instrument.
     """
 
     def __init__(self, path: Path, bench: BenchFile) -> None:
         self.path = path
         self.holders = 0
         self.instruments: dict[str, SimulatedInstrument] = {}
+        self.events: dict[str, SimulatedEvents] = {}
+        self._event_addresses: dict[str, SimulatedEvents] = {}
         for name, instrument in bench.instruments.items():
             if instrument.simulated is not None:
                 maker = MODELS[instrument.simulated.model]
-                self.instruments[instrument.address.upper()] = SimulatedInstrument(
+                made = SimulatedInstrument(
                     name, instrument.address, instrument.timeout_s, _maker(maker, instrument, path)
                 )
+                self.instruments[instrument.address.upper()] = made
+                self.events[name] = SimulatedEvents(made)
+                beside = event_address(instrument.address)
+                if beside is not None:
+                    self._event_addresses[beside.upper()] = self.events[name]
 
-    def find(self, address: str) -> SimulatedInstrument | None:
-        """Return the instrument behind a VISA address, None where there is none."""
-        return self.instruments.get(address.upper())
+    def find(self, address: str) -> Port | None:
+        """Return the instrument or event port behind a VISA address, None where there is none."""
+        return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
     def named(self, name: str) -> SimulatedInstrument:
         """Return the instrument of that name in the bench file; KeyError where none is simulated."""
@@ -168,6 +197,7 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
     from calibration.card import DeviceCard
     from drivers.simulated.chip import SimulatedChip
     from drivers.simulated.controller import SimulatedController as Board
+    from drivers.simulated.controller_limits import BoardLimits
     from drivers.simulated.layout import CellArrays
     from drivers.simulated.state_file import InMemory, open_chip
 
@@ -193,7 +223,16 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
         rate=simulated.rate,
         born_unix_ns=simulated.born_unix_ns,
         make_chip=make,
-        links=simulated.links,
+        limits=BoardLimits.of(
+            **geometry,
+            links=simulated.links,
+            current_max_a=simulated.limits.current_max_a,
+            voltage_max_v=simulated.limits.voltage_max_v,
+            read_voltage_max_v=simulated.limits.read_voltage_max_v,
+            ranges_a=card.read_chain.ranges_a,
+            adc_bits=card.read_chain.adc_bits,
+            adc_zero=card.read_chain.adc_zero,
+        ),
     )
 
 

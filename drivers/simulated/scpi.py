@@ -127,6 +127,8 @@ class Connection:
         Called whenever there may be something new to send or the link was closed.
     """
 
+    unasked = False
+
     def __init__(self, instrument: Instrument) -> None:
         self.instrument = instrument
         self.status = instrument.new_status()

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 __all__ = ["Output", "Reply"]
@@ -47,6 +48,15 @@ class Output:
 
     def __bool__(self) -> bool:
         return bool(self._replies)
+
+    def __len__(self) -> int:
+        return len(self._replies)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other threads from clearing it between a look and a take."""
+        with self._guard:
+            yield
 
     def put(self, reply: Reply) -> None:
         """Append a reply; it never overtakes one before it."""

@@ -13,24 +13,24 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from drivers.simulated.registry import SimulatedInstrument
-from drivers.simulated.scpi import Connection
+from drivers.simulated.link import Link, Port
 
 __all__ = ["InstrumentServer"]
 
 _CHUNK = 65536
 _LOOK_AHEAD_MESSAGES = 64
+_LISTENER_BUFFER = 16384
 _IDLE_S = 0.2
 _WAIT_S = 0.01
 _log = logging.getLogger(__name__)
 
 
 class InstrumentServer:
-    """Serves one simulated instrument; a context manager.
+    """Serves one simulated instrument, or its event port; a context manager.
 
     Parameters
     ----------
-    instrument : SimulatedInstrument
+    instrument : Port
     port : int
         TCP port; 0 takes a free one, see :attr:`port`.
     host : str
@@ -42,7 +42,7 @@ class InstrumentServer:
         The port is taken.
     """
 
-    def __init__(self, instrument: SimulatedInstrument, port: int = 5025, host: str = "127.0.0.1") -> None:
+    def __init__(self, instrument: Port, port: int = 5025, host: str = "127.0.0.1") -> None:
         self._instrument = instrument
         self._stopping = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -112,8 +112,10 @@ class InstrumentServer:
 class _Link:
     """One accepted socket and the connection behind it."""
 
-    def __init__(self, peer: socket.socket, connection: Connection) -> None:
+    def __init__(self, peer: socket.socket, connection: Link) -> None:
         peer.setblocking(False)
+        if connection.unasked:  # a large buffer would only hide that a listener does not read
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _LISTENER_BUFFER)
         self._peer = peer
         self._eof = False
         self._serving = threading.get_ident()

@@ -1,4 +1,4 @@
-"""``labkit card show`` and ``labkit card check``."""
+"""``labkit card list``, ``labkit card show`` and ``labkit card check``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["card_app"]
 
 card_app = typer.Typer(
     help="Look at device cards.",
-    epilog=examples("labkit card show ibm90"),
+    epilog=examples("labkit card list", "labkit card show ibm90"),
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
@@ -35,6 +35,23 @@ _STYLES = {
     "fitted": "magenta",
     "default": "yellow",
 }
+
+_HOUR_S, _DAY_S = 3600.0, 86_400.0
+
+
+@card_app.command("list", epilog=examples("labkit card list"))
+def list_presets(as_json: Json = False) -> None:
+    """Print the cards that come with labkit, one line each."""
+    from calibration import DeviceCard, preset_names
+    from labkit.cli.output import print_json, say
+
+    cards = [DeviceCard.load(name) for name in preset_names()]
+    if as_json:
+        print_json({"cards": [{"name": card.name, "description": card.description} for card in cards]})
+    else:
+        width = max(len(card.name) for card in cards)
+        for card in cards:
+            say(f"{card.name:<{width}}  {card.description}")
 
 
 @card_app.command(epilog=examples("labkit card show ibm90"))
@@ -166,6 +183,8 @@ def _print(card: DeviceCard) -> None:
     for name, law in card.laws.items():
         table.add_section()
         table.add_row(Text.assemble((name, "bold"), ("  " + law.form, "dim")))
+        for label, ends in _validity(law):
+            table.add_row(Text(f"  {label}", style="dim"), Text(ends, style="dim"))
         for label, entry in _labelled(law):
             _add(table, f"  {label}", entry, sources)
     say(card.name, style="bold")
@@ -181,6 +200,18 @@ def _census(card: DeviceCard) -> str:
     counts = Counter[str](number.status for _, number in card.numbers())
     said = ", ".join(f"{counts[status]} {status}" for status in _STYLES if counts[status])
     return f"{len(card.laws)} laws, {counts.total()} numbers: {said}"
+
+
+def _validity(law: LawSection) -> Iterator[tuple[str, str]]:
+    """Say where a law may be trusted."""
+    for label, ends, unit in (
+        ("valid for g", law.validity.g, "1"),
+        ("valid for ages", law.validity.age_s, "s"),
+        ("valid at", law.validity.temperature_k, "K"),
+    ):
+        if ends is not None:
+            low, high = (_short(end, unit) for end in ends)
+            yield label, low if low == high else f"{low} .. {high}"
 
 
 def _labelled(law: LawSection) -> Iterator[tuple[str, Number | str]]:
@@ -223,4 +254,9 @@ def _short(value: float, unit: str) -> str:
     from calibration.units import render
 
     rounded = float(f"{value:.6g}")
+    if unit == "s" and rounded >= _HOUR_S:
+        for name, seconds in (("d", _DAY_S), ("h", _HOUR_S)):
+            if rounded % seconds == 0.0:
+                return f"{rounded / seconds:g} {name}"
+        return f"{rounded:g} s"
     return f"{rounded:g}" if unit == "1" else render(rounded, unit).replace(" u", " µ")

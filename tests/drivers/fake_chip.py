@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.controller import SimulatedController
+from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.scpi import Connection
 
 BASE_S = 1e-6
@@ -98,10 +99,17 @@ class FakeState(SimpleNamespace):
         self.closed = True
 
 
-def make_board(rows: int = 16, cols: int = 16, **options: Any) -> SimulatedController:
-    """A board around a fake chip of one bank."""
+def make_board(
+    rows: int = 16, cols: int = 16, limits: dict[str, Any] | None = None, **options: Any
+) -> SimulatedController:
+    """A board around a fake chip of one bank; `limits` are those of ``BoardLimits.of``."""
     state = FakeState(FakeChip(1, rows, cols))
-    return SimulatedController(state, make_chip=lambda seed: FakeChip(1, rows, cols, seed), **options)
+    return SimulatedController(
+        state,
+        make_chip=lambda seed: FakeChip(1, rows, cols, seed),
+        limits=BoardLimits.of(1, rows, cols, **(limits or {})),
+        **options,
+    )
 
 
 class Host:

@@ -58,7 +58,7 @@ def test_identity_geometry_limits_capabilities(chip: PcmController) -> None:
     assert isinstance(chip, Chip)
     assert chip.identify() == Identity("PCMLAB", "PCMC-1M-SIM", "0001", "1.0.0", True)
     assert chip.geometry() == Geometry(1, 16, 16)
-    assert chip.capabilities() == {"CORE", "TEMP", "SIM"}
+    assert chip.capabilities() == {"CORE", "TEMP", "EVEN", "SIM"}
     assert chip.protocol_version == "1.1"
     limits = chip.limits()
     assert (limits.block_max_bytes, limits.selections, limits.templates) == (16777216, 64, 32)
@@ -632,7 +632,7 @@ def test_closing_leaves_the_outputs_and_gives_the_lock_back(face: Face, chip: Pc
 
 def test_a_failed_opening_leaves_no_lock(inside: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.controller.PROTOCOL", "2.0")
-    with pytest.raises(ProtocolMismatch, match=r"speaks 1\.1,CORE,TEMP,SIM, this driver 2\.0") as caught:
+    with pytest.raises(ProtocolMismatch, match=r"speaks 1\.1,CORE,TEMP,EVEN,SIM, this driver 2\.0") as caught:
         inside.open()
     assert (caught.value.version, caught.value.wanted) == ("1.1", "2.0")
     monkeypatch.undo()

@@ -22,6 +22,7 @@ COMMANDS = (
     "station check",
     "station",
     "simulate",
+    "card list",
     "card show",
     "card check",
     "card",
@@ -195,6 +196,30 @@ def test_card_show_prints_every_number_with_unit_status_and_source() -> None:
         assert number.source in done.stdout
         last = name.removesuffix(".values").split(".")[-1]
         assert any(row[:1] == [last] or last in row[1:2] for row in rows), name
+
+
+def test_card_list_has_one_line_for_every_preset() -> None:
+    from calibration import DeviceCard, preset_names
+
+    done = labkit("card", "list")
+    found = answer(labkit("card", "list", "--json"))
+
+    assert done.returncode == 0
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(preset_names())
+    for line, entry in zip(lines, found["cards"], strict=True):
+        card = DeviceCard.load(entry["name"])
+        assert line.endswith(card.description)
+        assert entry["description"] == card.description
+
+
+def test_card_show_says_where_a_law_may_be_trusted_and_writes_long_times_as_people_do() -> None:
+    rows = [line.split() for line in labkit("card", "show", "st90").stdout.splitlines()]
+
+    assert ["valid", "for", "ages", "1", "µs", "..", "64", "h"] in rows
+    assert ["valid", "at", "293.15", "K", "..", "358.15", "K"] in rows
+    assert ["lifetime_s", "3650", "d", "default"] in [row[:4] for row in rows]
+    assert ["tau_max_s", "1e+06", "s", "default"] in [row[:4] for row in rows]
 
 
 def test_card_show_writes_intervals_and_tables(tmp_path: Path) -> None:

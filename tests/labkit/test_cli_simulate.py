@@ -6,6 +6,7 @@ import re
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,42 @@ def test_who_has_the_chip_keeps_it(tmp_path: Path) -> None:
         other = write_bench(tmp_path, ("      state: chip.state\n", ""), name="other.yaml")
         refused(labkit("simulate", other, "--port", board.port), 4, f"port {board.port}", "--port")
         assert process.poll() is None
+
+
+def test_events_are_served_beside_the_board(tmp_path: Path) -> None:
+    bench = write_bench(tmp_path)
+
+    with serving(bench) as (process, board):
+        assert process.stdout is not None
+        match = re.fullmatch(r"TCPIP0::127\.0\.0\.1::(\d+)::SOCKET", process.stdout.readline().strip())
+        assert match
+        with (
+            socket.create_connection(("127.0.0.1", int(match[1])), timeout=10) as ear,
+            ear.makefile("rb") as file,
+        ):
+            assert file.readline().decode() == f"!BOOT {board.ask('SYST:BOOT?')}\n"
+            assert board.ask('SYST:LOCK:REQ? "test"') == "1"
+            assert board.ask("ARR:POW ON;*WAI;:ARR:POW?") == "ON"
+            ear.sendall(b"!SAFE\n")
+            assert file.readline().startswith(b"!STB 128,")
+            assert file.readline().startswith(b"!STB 0,")
+            deadline = time.monotonic() + 10
+            while board.ask("ARR:POW?") != "SAFE" and time.monotonic() < deadline:
+                time.sleep(0.002)
+            assert board.ask("ARR:POW?;:OUTP?") == "SAFE;0"
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+        assert process.returncode == 0
+
+
+def test_where_the_events_cannot_be(tmp_path: Path) -> None:
+    bench = write_bench(tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused(
+            labkit("simulate", bench, "--port", "0", "--event-port", port), 4, f"port {port}", "--event-port"
+        )
+    refused(labkit("simulate", bench, "--port", "65535"), 4, "behind 65535", "--event-port")
 
 
 def test_the_chip_of_another_seed_is_refused(tmp_path: Path) -> None:
