@@ -27,8 +27,10 @@ if TYPE_CHECKING:
         InstrumentError,
         LinkError,
         LockRefused,
+        ReadCalibrationError,
     )
     from drivers.events import Event, EventListener
+    from drivers.read_calibration import ReadCalibration
 
 __all__ = [
     "Batch",
@@ -48,6 +50,8 @@ __all__ = [
     "PcmController",
     "Pulse",
     "PulseKind",
+    "ReadCalibration",
+    "ReadCalibrationError",
     "ReadSetup",
     "Reading",
     "State",
@@ -72,6 +76,8 @@ _HOMES = {
     "PcmController": "controller",
     "Pulse": "chip",
     "PulseKind": "chip",
+    "ReadCalibration": "read_calibration",
+    "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
     "State": "chip",

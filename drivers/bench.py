@@ -29,7 +29,11 @@ from calibration.units import parse as parse_quantity
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pydantic_core import ErrorDetails
+
+    from drivers.chip import Geometry
 
 __all__ = [
     "BORN_UNIX_NS",
@@ -37,6 +41,7 @@ __all__ = [
     "BenchFile",
     "Envelope",
     "Instrument",
+    "References",
     "Simulated",
     "SimulatedLimits",
     "load_bench",
@@ -83,6 +88,7 @@ _Seconds = Annotated[float, BeforeValidator(_si("s"))]
 _Amperes = Annotated[float, BeforeValidator(_si("A"))]
 _Volts = Annotated[float, BeforeValidator(_si("V"))]
 _Kelvin = Annotated[float, BeforeValidator(_si("K"))]
+_Siemens = Annotated[float, BeforeValidator(_si("S"))]
 _Number = Annotated[float, BeforeValidator(_si("1"))]
 
 
@@ -213,6 +219,14 @@ class Instrument(_Section):
         PyVISA backend: ``"@py"``, or ``"@pcm"`` for the simulated side of this very file.
     timeout_s : float
         How long an answer may take, seconds (YAML ``timeout``).
+    read_calibration : Path or None
+        Absolute path of the calibration of the chip's read path, which ``labkit calibrate reads`` measures and
+        a station applies where the file exists; None: readings stay raw.
+    read_calibration_max_age_s : float
+        Age from which it counts as stale, seconds (YAML ``read_calibration_max_age``).
+    read_calibration_max_temperature_change_k : float
+        Change of the chip's temperature from which it counts as stale, kelvin (YAML
+        ``read_calibration_max_temperature_change``).
     simulated : Simulated or None
         What stands behind the address with ``"@pcm"`` and with ``labkit simulate``.
     """
@@ -221,6 +235,17 @@ class Instrument(_Section):
     address: Annotated[str, AfterValidator(_address)]
     backend: Literal["@py", "@pcm"] = "@py"
     timeout_s: _Seconds = Field(default=60.0, gt=0.0, le=86_400.0, validation_alias="timeout")
+    read_calibration: Annotated[Path | None, BeforeValidator(_path), AfterValidator(_beside)] = None
+    read_calibration_max_age_s: _Seconds = Field(
+        default=7 * 86_400.0, gt=0.0, validation_alias="read_calibration_max_age"
+    )
+    read_calibration_max_temperature_change_k: _Kelvin = Field(
+        # The upper bound is for "5 C", which as a temperature is 278 K.
+        default=5.0,
+        gt=0.0,
+        le=100.0,
+        validation_alias="read_calibration_max_temperature_change",
+    )
     simulated: Simulated | None = None
 
     @model_validator(mode="after")
@@ -254,6 +279,32 @@ class Envelope(_Section):
     pulses_per_cell_max: int = Field(default=100_000, ge=1, lt=2**32)
 
 
+class References(_Section):
+    """Rows whose cells are resistors of known value, in every bank and column; nothing ever pulses them.
+
+    Attributes
+    ----------
+    rows : dict of int to float
+        Row -> nominal conductance of its cells as their columns see them, siemens.
+    tolerance : float
+        How well the nominal value is known, as a fraction of it: each cell's own value lies within with a
+        probability of 95 %, independently of the other cells.
+    """
+
+    rows: dict[Annotated[int, Field(ge=0, lt=65_536)], Annotated[_Siemens, Field(gt=0.0)]] = Field(
+        min_length=1
+    )
+    tolerance: _Number = Field(ge=0.0, le=0.5)
+
+    def cells(self, geometry: Geometry) -> NDArray[np.uint32]:
+        """Return the indices of all reference cells, bank by bank and row by row, shape (n,), ascending."""
+        import numpy as np
+
+        rows = np.array(sorted(self.rows), np.int64)
+        first = (np.arange(geometry.banks)[:, np.newaxis] * geometry.rows + rows).reshape(-1, 1)
+        return (first * geometry.cols + np.arange(geometry.cols)).reshape(-1).astype(np.uint32)
+
+
 class BenchFile(_Section):
     """A bench file; made by :func:`load_bench`.
 
@@ -267,12 +318,15 @@ class BenchFile(_Section):
         By the name the file gives them.
     envelope : Envelope
         The host's limits.
+    references : References or None
+        Rows that hold resistors instead of memory cells.
     """
 
     version: Literal[1]
     name: str = Field(min_length=1, max_length=200)
     instruments: dict[str, Instrument] = Field(min_length=1)
     envelope: Envelope = Envelope()
+    references: References | None = None
     _path: Path = PrivateAttr(default=Path())
     _text: str = PrivateAttr(default="")
 
@@ -295,6 +349,7 @@ class BenchFile(_Section):
     def _nothing_is_shared(self) -> BenchFile:
         addresses: dict[str, str] = {}
         states: dict[Path, str] = {}
+        calibrations: dict[Path, str] = {}
         for name, instrument in self.instruments.items():
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{name!r} is no name for an instrument: letters, digits, '_' and '-'")
@@ -303,6 +358,26 @@ class BenchFile(_Section):
             state = instrument.simulated.state if instrument.simulated else None
             if state is not None and (other := states.setdefault(state, name)) != name:
                 raise ValueError(f"{other} and {name} have the same state file {state}")
+            kept = instrument.read_calibration
+            if kept is not None and (other := calibrations.setdefault(kept, name)) != name:
+                raise ValueError(f"{other} and {name} have the same read calibration {kept}")
+        return self
+
+    @model_validator(mode="after")
+    def _references_are_on_the_chip(self) -> BenchFile:
+        for name, instrument in self.instruments.items():
+            rows = instrument.simulated.rows if instrument.simulated else None
+            if self.references is None or rows is None:
+                continue
+            if outside := sorted(row for row in self.references.rows if row >= rows):
+                raise ValueError(
+                    f"references.rows: {', '.join(map(str, outside))} is not on {name}, whose rows are "
+                    f"0 .. {rows - 1}"
+                )
+            if len(self.references.rows) == rows:
+                raise ValueError(
+                    f"references.rows: all rows of {name} are references, none is left for cells"
+                )
         return self
 
 

@@ -14,6 +14,7 @@ attributes; an attribute that was not given is None.
     ├── ProtocolMismatch        the board speaks another major version
     ├── BoardRestarted          volatile board state was lost
     ├── ForeignBatch            somebody else programmed the chip
+    ├── ReadCalibrationError    a calibration of the read path cannot be measured, read or applied
     └── InstrumentError         the board reports errors, in its own codes and words
         └── BatchRefused        a batch was refused; nothing was pulsed
 """
@@ -23,6 +24,7 @@ attributes; an attribute that was not given is None.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -40,6 +42,7 @@ __all__ = [
     "MalformedAnswer",
     "NumberedError",
     "ProtocolMismatch",
+    "ReadCalibrationError",
     "StaleAnswer",
 ]
 
@@ -170,6 +173,22 @@ class ForeignBatch(DriverError):
     """
 
     batch_id: int | None = None
+
+
+class ReadCalibrationError(DriverError):
+    """A calibration of the read path cannot be measured, read, or applied to this chip.
+
+    Attributes
+    ----------
+    path : Path or None
+        The file of the calibration, or the bench file that lacks what it needs.
+    expected, got : str or None
+        The chip the calibration belongs to and the one on the bench.
+    """
+
+    path: Path | None = None
+    expected: str | None = None
+    got: str | None = None
 
 
 class InstrumentError(DriverError):

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Batch, Drive, Limits, Pulse
-from labkit.errors import EnvelopeExceeded
+from drivers.chip import Batch, Drive, Geometry, Limits, Pulse
+from labkit.errors import EnvelopeExceeded, ReferencesProtected, StationError
 
 if TYPE_CHECKING:
-    from drivers.bench import Envelope
+    from drivers.bench import Envelope, References
 
-__all__ = ["check_amplitudes", "check_cells", "check_pulse", "check_read_voltage", "check_shape"]
+__all__ = [
+    "check_amplitudes",
+    "check_cells",
+    "check_pulse",
+    "check_read_voltage",
+    "check_references",
+    "check_shape",
+    "reference_cells",
+]
 
 _ROUNDING = 1 + 1e-9  # of durations that were added up and of limits that were converted
 
@@ -141,6 +149,47 @@ def check_amplitudes(batch: Batch, envelope: Envelope, limits: Limits) -> None:
         cell=cell,
         entry=entry,
         offenders=int(np.count_nonzero(outside)),
+    )
+
+
+def reference_cells(references: References | None, geometry: Geometry) -> NDArray[np.bool_] | None:
+    """Return which cells of a chip are reference resistors, shape (cells,); None where the bench has none.
+
+    Raises
+    ------
+    StationError
+        A reference row is not on the chip.
+    """
+    if references is None:
+        return None
+    if outside := sorted(row for row in references.rows if row >= geometry.rows):
+        raise StationError(
+            f"references.rows names {', '.join(map(str, outside))}, and the chip has rows 0 .. "
+            f"{geometry.rows - 1}; correct the bench file"
+        )
+    marked = np.zeros(geometry.cells, np.bool_)
+    marked[references.cells(geometry)] = True
+    return marked
+
+
+def check_references(batch: Batch, references: NDArray[np.bool_] | None, geometry: Geometry) -> None:
+    """Refuse to pulse reference resistors; NaN is no pulse and allowed."""
+    if references is None:
+        return
+    touched = references[batch.cells] & ~np.isnan(batch.amplitude)
+    if not touched.any():
+        return
+    entry = int(touched.argmax())
+    cell = int(batch.cells[entry])
+    row = cell // geometry.cols % geometry.rows
+    raise ReferencesProtected(
+        f"cell {cell} (entry {entry}) lies in row {row}, which the bench file declares as reference "
+        "resistors that are never pulsed; leave the cells of references.rows out",
+        quantity="reference",
+        row=row,
+        cell=cell,
+        entry=entry,
+        offenders=int(np.count_nonzero(touched)),
     )
 
 

@@ -31,12 +31,14 @@ from labkit.batch_checks import (
     check_cells,
     check_pulse,
     check_read_voltage,
+    check_references,
     check_shape,
+    reference_cells,
 )
 from labkit.wear import WearLedger
 
 if TYPE_CHECKING:
-    from drivers.bench import Envelope
+    from drivers.bench import Envelope, References
 
 __all__ = ["GuardedChip"]
 
@@ -52,6 +54,8 @@ class GuardedChip:
         The chip to guard; it must be open.
     envelope : Envelope
         Limits of the bench file.
+    references : References, optional
+        Rows of the bench file that hold resistors; no batch may pulse their cells.
     message : callable, optional
         Context manager put around every call to the chip; the station holds signals back with it.
 
@@ -59,6 +63,11 @@ class GuardedChip:
     ----------
     ledger : WearLedger
         Pulses per cell; starts at 0, or at the board's own counters after :meth:`load_wear`.
+
+    Raises
+    ------
+    StationError
+        A reference row is not on the chip.
     """
 
     def __init__(
@@ -66,6 +75,7 @@ class GuardedChip:
         chip: Chip,
         envelope: Envelope,
         *,
+        references: References | None = None,
         message: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.chip = chip
@@ -74,6 +84,7 @@ class GuardedChip:
         with message():
             self._geometry = chip.geometry()
             self._limits = chip.limits()
+        self._references = reference_cells(references, self._geometry)
         self.ledger = WearLedger(self._geometry.cells, envelope.pulses_per_cell_max)
         self._maybe_energised = True  # what an earlier program left is not known
 
@@ -124,6 +135,8 @@ class GuardedChip:
         ------
         EnvelopeExceeded
             With the first offending cell and the numbers.
+        ReferencesProtected
+            It would pulse cells of a reference row.
         WearBudgetSpent
             A cell would be pulsed more often than ``pulses_per_cell_max``.
         """
@@ -136,6 +149,7 @@ class GuardedChip:
         check_cells(batch.cells, self._geometry.cells)
         check_amplitudes(batch, self.envelope, self._limits)
         active: NDArray[np.bool_] = batch.amplitude > 0
+        check_references(batch, self._references, self._geometry)
         self.ledger.check(batch.cells, active, batch.count)
         return active
 
@@ -146,7 +160,7 @@ class GuardedChip:
 
         Raises
         ------
-        EnvelopeExceeded, WearBudgetSpent
+        EnvelopeExceeded, ReferencesProtected, WearBudgetSpent
             As :meth:`check`; nothing was sent.
         BatchRefused
             The board refused it; nothing was pulsed and nothing is booked.

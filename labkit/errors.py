@@ -8,6 +8,7 @@ attribute that was not given is None. Numbers in brackets are exit codes.
 
     LabkitError                     root (1)
     ├── EnvelopeExceeded            a batch or read lies outside the host's limits, nothing was sent (3)
+    │   └── ReferencesProtected     a batch would pulse reference resistors
     ├── WearBudgetSpent             a batch would pulse a cell beyond its budget, nothing was sent (3)
     ├── WeightsError                a weight file cannot be used
     │   └── TooManyCells            the weights need more cells than the chip has
@@ -38,6 +39,7 @@ __all__ = [
     "EnvelopeExceeded",
     "Interrupted",
     "LabkitError",
+    "ReferencesProtected",
     "RunError",
     "RunExists",
     "RunNewer",
@@ -79,6 +81,18 @@ class EnvelopeExceeded(LabkitError):
     cell: int | None = None
     entry: int | None = None
     offenders: int | None = None
+
+
+class ReferencesProtected(EnvelopeExceeded):
+    """A batch would pulse cells of a reference row, which are resistors; nothing was sent.
+
+    Attributes
+    ----------
+    row : int or None
+        The row of the first of them.
+    """
+
+    row: int | None = None
 
 
 class WearBudgetSpent(LabkitError):

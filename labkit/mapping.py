@@ -7,7 +7,7 @@ negative one in the second; the other is RESET, which is a target of zero. What 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -83,7 +83,13 @@ class WeightMap:
 
     @classmethod
     def place(
-        cls, weights: Mapping[str, ArrayLike], geometry: Geometry, *, g_max_s: float, smallest_s: float = 0.0
+        cls,
+        weights: Mapping[str, ArrayLike],
+        geometry: Geometry,
+        *,
+        g_max_s: float,
+        smallest_s: float = 0.0,
+        reference_rows: Collection[int] = (),
     ) -> WeightMap:
         """Map the layers of a network to a chip.
 
@@ -96,6 +102,8 @@ class WeightMap:
             Conductance of the largest weight of each layer, siemens.
         smallest_s : float
             Smaller targets become 0: such a cell is RESET and not programmed.
+        reference_rows : collection of int
+            Rows of every bank that hold resistors and are left out.
 
         Raises
         ------
@@ -117,7 +125,8 @@ class WeightMap:
             pair[..., 0] = np.where(values > 0, target, 0.0)
             pair[..., 1] = np.where(values < 0, target, 0.0)
             parts.append(pair.reshape(-1))
-        placed = place_layers([(layer.rows, layer.outputs) for layer in layers], geometry)
+        shapes = [(layer.rows, layer.outputs) for layer in layers]
+        placed = place_layers(shapes, geometry, reference_rows=reference_rows)
         order = np.argsort(placed)
         numbers, rows, cols, polarity = _addresses(layers)
         return cls(

@@ -1,12 +1,13 @@
 """Where the weights of a network lie on a chip: each layer a rectangle of word lines by pairs of bit lines.
 
 Rectangles are packed on shelves (first fit, decreasing height); a layer larger than a bank is cut into tiles.
-Where that wastes too much of a chip that is large enough, the weights take consecutive cells instead.
+Where that wastes too much of a chip that is large enough, the weights take consecutive cells instead. Rows that
+hold reference resistors are left out; they part a bank into strips, and no rectangle lies across them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,8 +31,18 @@ class _Tile:
 
 
 @dataclass(slots=True)
+class _Strip:
+    """Word lines ``row .. row+rows-1`` of a bank, none of them a reference, filled from the first one."""
+
+    bank: int
+    row: int
+    rows: int
+    filled: int = 0
+
+
+@dataclass(slots=True)
 class _Shelf:
-    """A strip of word lines across a bank, filled from its left."""
+    """Word lines across a strip, filled from their left."""
 
     bank: int
     row: int
@@ -39,7 +50,9 @@ class _Shelf:
     used: int = 0
 
 
-def place_layers(shapes: Sequence[tuple[int, int]], geometry: Geometry) -> NDArray[np.uint32]:
+def place_layers(
+    shapes: Sequence[tuple[int, int]], geometry: Geometry, *, reference_rows: Collection[int] = ()
+) -> NDArray[np.uint32]:
     """Choose a pair of cells for every weight.
 
     Parameters
@@ -48,6 +61,8 @@ def place_layers(shapes: Sequence[tuple[int, int]], geometry: Geometry) -> NDArr
         Of the layers.
     geometry : Geometry
         The chip.
+    reference_rows : collection of int
+        Rows of every bank that hold no memory cells.
 
     Returns
     -------
@@ -62,16 +77,19 @@ def place_layers(shapes: Sequence[tuple[int, int]], geometry: Geometry) -> NDArr
     """
     ends = np.cumsum([2 * rows * outs for rows, outs in shapes])
     needed = int(ends[-1])
-    if needed > geometry.cells:
+    strips = _strips(geometry, reference_rows)
+    available = geometry.cols * sum(strip.rows for strip in strips)
+    if needed > available:
+        beside = " beside its reference rows" if available < geometry.cells else ""
         raise TooManyCells(
-            f"the weights need {needed:,} cells, two each, and the chip has {geometry.cells:,}; program "
+            f"the weights need {needed:,} cells, two each, and the chip has {available:,}{beside}; program "
             "fewer layers, or use a larger chip",
             needed=needed,
-            available=geometry.cells,
+            available=available,
         )
-    places = _packed(list(_tiles(shapes, geometry)), geometry) if geometry.cols >= 2 else None
+    places = _packed(list(_tiles(shapes, geometry, strips)), geometry, strips) if geometry.cols >= 2 else None
     if places is None:
-        return np.arange(needed, dtype=np.uint32)
+        return _consecutive(needed, geometry, strips)
     cells = np.empty(needed, np.uint32)
     layers = [
         part.reshape(rows, 2 * outs)
@@ -88,28 +106,51 @@ def place_layers(shapes: Sequence[tuple[int, int]], geometry: Geometry) -> NDArr
     return cells
 
 
-def _tiles(shapes: Sequence[tuple[int, int]], geometry: Geometry) -> Iterator[_Tile]:
+def _strips(geometry: Geometry, reference_rows: Collection[int]) -> list[_Strip]:
+    ends = [*sorted({row for row in reference_rows if row < geometry.rows}), geometry.rows]
+    starts = [0, *(row + 1 for row in ends[:-1])]
+    return [
+        _Strip(bank, start, end - start)
+        for bank in range(geometry.banks)
+        for start, end in zip(starts, ends, strict=True)
+        if end > start
+    ]
+
+
+def _consecutive(needed: int, geometry: Geometry, strips: list[_Strip]) -> NDArray[np.uint32]:
+    """Return the first cells of the chip that are no references."""
+    parts, left = [], needed
+    for strip in strips:
+        count = min(left, strip.rows * geometry.cols)
+        parts.append(np.arange(count, dtype=np.uint32) + np.uint32(geometry.index(strip.bank, strip.row, 0)))
+        left -= count
+    return np.concatenate(parts)
+
+
+def _tiles(shapes: Sequence[tuple[int, int]], geometry: Geometry, strips: list[_Strip]) -> Iterator[_Tile]:
     widest = geometry.cols // 2
+    tallest = max(strip.rows for strip in strips)
     for layer, (rows, outs) in enumerate(shapes):
-        for row in range(0, rows, geometry.rows):
+        for row in range(0, rows, tallest):
             for out in range(0, outs, widest):
-                yield _Tile(layer, row, out, min(geometry.rows, rows - row), min(widest, outs - out))
+                yield _Tile(layer, row, out, min(tallest, rows - row), min(widest, outs - out))
 
 
-def _packed(tiles: list[_Tile], geometry: Geometry) -> list[tuple[_Tile, int, int, int]] | None:
+def _packed(
+    tiles: list[_Tile], geometry: Geometry, strips: list[_Strip]
+) -> list[tuple[_Tile, int, int, int]] | None:
     """Return each tile with its bank, row and column, or None where they do not fit this way."""
-    filled = [0] * geometry.banks
     shelves: list[_Shelf] = []
     places = []
     for tile in sorted(tiles, key=lambda tile: (-tile.rows, -tile.outs)):
         width = 2 * tile.outs
         shelf = next((s for s in shelves if tile.rows <= s.height and s.used + width <= geometry.cols), None)
         if shelf is None:
-            bank = next((b for b, used in enumerate(filled) if used + tile.rows <= geometry.rows), None)
-            if bank is None:
+            strip = next((s for s in strips if s.filled + tile.rows <= s.rows), None)
+            if strip is None:
                 return None
-            shelf = _Shelf(bank, filled[bank], tile.rows)
-            filled[bank] += tile.rows
+            shelf = _Shelf(strip.bank, strip.row + strip.filled, tile.rows)
+            strip.filled += tile.rows
             shelves.append(shelf)
         places.append((tile, shelf.bank, shelf.row, shelf.used))
         shelf.used += width

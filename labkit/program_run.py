@@ -92,8 +92,13 @@ def program_run(
     weights = check_layers(layers)
     settings = settings.for_card(card, chip.limits())
     g_max_s = settings.g_max_s or card.g_max_s
+    references = station.bench.references
     weight_map = WeightMap.place(
-        weights, chip.geometry(), g_max_s=g_max_s, smallest_s=settings.smallest_target * g_max_s
+        weights,
+        chip.geometry(),
+        g_max_s=g_max_s,
+        smallest_s=settings.smallest_target * g_max_s,
+        reference_rows=() if references is None else references.rows,
     )
     loop = ProgramLoop(
         chip, station.clock, weight_map.cells, weight_map.target_s, card, settings, progress=progress

@@ -178,7 +178,8 @@ class ReadBacks:
         board_to_unix_ns = station.unix_ns(0)
         elapsed_ns = t_ns.astype(np.int64) + (board_to_unix_ns - self._pulsed_unix_ns)
         pulsed = self._pulsed_unix_ns > 0
-        limits = chip.limits()
+        limits, temperature_k = chip.limits(), chip.temperature_k()
+        applied = station.read_calibration
         name = self._run.add_read(
             g_s=reading.g_s,
             flags=reading.flags,
@@ -190,7 +191,10 @@ class ReadBacks:
             metadata={
                 "lsb_s": (self._setup.range_a or math.nan) / 2**limits.adc_bits / self._setup.voltage_v,
                 "board_to_unix_ns": board_to_unix_ns,
-                "temperature_k": chip.temperature_k(),
+                "temperature_k": temperature_k,
+                "read_calibration": None
+                if applied is None
+                else applied.facts(clock.now_unix_ns(), temperature_k),
                 "missing": self._map.missing(reading.g_s),
             },
         )

@@ -29,7 +29,8 @@ from labkit.envelope import GuardedChip
 from labkit.errors import Interrupted, StationError
 from labkit.interrupts import interrupts
 from labkit.manifest import plain, versions
-from labkit.station_check import Check, check_chip
+from labkit.read_path import AppliedCalibration, calibration_of, warning_of_reads
+from labkit.station_check import Check, check_chip, check_read_calibration
 
 if TYPE_CHECKING:
     from typing import Self
@@ -58,6 +59,8 @@ class Station(AbstractContextManager["Station"]):
         Where the link writes down its messages, as the driver takes it.
     opener : callable, optional
         Opens the chip; by default the driver the bench file names.
+    calibrated : bool
+        Whether to apply the read calibration the bench file names, where its file exists.
 
     Raises
     ------
@@ -79,11 +82,15 @@ class Station(AbstractContextManager["Station"]):
         *,
         transcript: Any = None,
         opener: ChipOpener | None = None,
+        calibrated: bool = True,
     ) -> None:
         self.bench = bench
         self.name = _chosen(bench, instrument)
         self._transcript = transcript
         self._opener = opener or _open_with_driver
+        self._calibrated = calibrated
+        self._applied: AppliedCalibration | None = None
+        self._warnings: tuple[str, ...] = ()
         self._chip: GuardedChip | None = None
         self._clock: Clock | None = None
         self._epoch = (0, 0)
@@ -115,7 +122,13 @@ class Station(AbstractContextManager["Station"]):
         with interrupts.message():
             link = self._opener(self.bench, instrument, self._transcript)
             self._links.append(link)
-        chip = GuardedChip(link, self.bench.envelope, message=interrupts.message)
+        applied = calibration_of(instrument) if self._calibrated else None
+        chip = GuardedChip(
+            _calibrated(link, applied),
+            self.bench.envelope,
+            references=self.bench.references,
+            message=interrupts.message,
+        )
         chip.load_wear()
         clock: Clock
         if "SIM" in chip.capabilities():
@@ -127,7 +140,10 @@ class Station(AbstractContextManager["Station"]):
             clock = WallClock(feed=chip.clock_ns)
         now_unix_ns = clock.now_unix_ns()
         self._epoch = (now_unix_ns, chip.set_epoch(now_unix_ns))
-        self._chip, self._clock = chip, clock
+        self._chip, self._clock, self._applied = chip, clock, applied
+        if self._calibrated:
+            said = warning_of_reads(instrument, applied, clock.now_unix_ns, chip.temperature_k)
+            self._warnings = () if said is None else (f"{said} --station {self.bench.path}",)
 
     @interrupts.uninterruptible
     def __exit__(
@@ -153,7 +169,7 @@ class Station(AbstractContextManager["Station"]):
         if self._process != os.getpid():
             return None  # a forked child: the links are its parent's
         links, self._links = self._links[::-1], []
-        self._chip = self._clock = None
+        self._chip = self._clock = self._applied = None
         problem: Exception | None = None
         for link in links:
             with suppress(
@@ -195,6 +211,17 @@ class Station(AbstractContextManager["Station"]):
         """True where a simulated board answers."""
         return self.clock.virtual
 
+    @property
+    def read_calibration(self) -> AppliedCalibration | None:
+        """The calibration its readings are corrected with; None where they are raw."""
+        _ = self.chip
+        return self._applied
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was wrong when it was opened and does not forbid to go on: sentences, mostly none."""
+        return self._warnings
+
     def unix_ns(self, board_ns: int) -> int:
         """Unix time of a board time stamp, ns; valid until the board boots."""
         _ = self.chip
@@ -221,12 +248,21 @@ class Station(AbstractContextManager["Station"]):
         list of Check
             In the order they were made; a failed one does not stop those that do not need it.
         """
-        return check_chip(self.chip, self.bench.instruments[self.name])
+        instrument, chip = self.bench.instruments[self.name], self.chip
+        checks = check_chip(chip, instrument)
+        if instrument.read_calibration is not None and self._calibrated:
+            checks.append(
+                check_read_calibration(chip, self.clock, self._applied, instrument.read_calibration)
+            )
+        return checks
 
     def snapshot(self) -> dict[str, Any]:
         """Return what the bench is, ready for JSON: identity, limits, geometry, versions, bench file."""
         chip = self.chip
         instrument = self.bench.instruments[self.name]
+        temperature_k = chip.temperature_k()
+        now_unix_ns = self.clock.now_unix_ns()
+        applied = self._applied
         facts: dict[str, Any] = plain(
             {
                 "bench": {
@@ -246,7 +282,8 @@ class Station(AbstractContextManager["Station"]):
                 "limits": asdict(chip.limits()),
                 "envelope": self.bench.envelope.model_dump(),
                 "boot_id": chip.boot_id(),
-                "temperature_k": chip.temperature_k(),
+                "temperature_k": temperature_k,
+                "read_calibration": None if applied is None else applied.facts(now_unix_ns, temperature_k),
                 "epoch": {"unix_ns": self._epoch[0], "board_ns": self._epoch[1]},
                 "versions": versions(),
             }
@@ -254,7 +291,9 @@ class Station(AbstractContextManager["Station"]):
         return facts
 
 
-def open_station(path: str | Path, *, instrument: str | None = None, transcript: Any = None) -> Station:
+def open_station(
+    path: str | Path, *, instrument: str | None = None, transcript: Any = None, calibrated: bool = True
+) -> Station:
     """Read a bench file and return its station; the instruments are opened by ``with``.
 
     Parameters
@@ -265,6 +304,9 @@ def open_station(path: str | Path, *, instrument: str | None = None, transcript:
         Which of its chip controllers; may be left out where there is only one.
     transcript : optional
         Where the link writes down its messages, as ``PcmController.open`` takes it.
+    calibrated : bool
+        Whether to apply the read calibration the bench file names, where its file exists; readings are raw
+        otherwise.
 
     Raises
     ------
@@ -273,7 +315,7 @@ def open_station(path: str | Path, *, instrument: str | None = None, transcript:
     StationError
         No such instrument, or several and none named.
     """
-    return Station(load_bench(path), instrument, transcript=transcript)
+    return Station(load_bench(path), instrument, transcript=transcript, calibrated=calibrated)
 
 
 def check_station(path: str | Path, *, instrument: str | None = None, transcript: Any = None) -> list[Check]:
@@ -308,6 +350,17 @@ def _chosen(bench: BenchFile, instrument: str | None) -> str:
     raise StationError(
         f"{bench.path} {wrong}; choose one of: {', '.join(names)}", path=bench.path, instrument=instrument
     )
+
+
+def _calibrated(link: Chip, applied: AppliedCalibration | None) -> Chip:
+    """Put a calibration between a chip and whoever reads it."""
+    if applied is None:
+        return link
+    from drivers.calibrated_reads import CalibratedChip
+
+    with interrupts.message():
+        applied.calibration.check_chip(link.identify(), link.geometry(), applied.path)
+        return CalibratedChip(link, applied.calibration)
 
 
 def _open_with_driver(bench: BenchFile, instrument: Instrument, transcript: Any) -> Chip:

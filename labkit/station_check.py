@@ -13,10 +13,14 @@ from drivers.errors import DriverError
 from labkit.errors import Interrupted, LabkitError
 
 if TYPE_CHECKING:
-    from drivers.bench import Instrument
-    from labkit.envelope import GuardedChip
+    from pathlib import Path
 
-__all__ = ["Check", "check_chip"]
+    from drivers.bench import Instrument
+    from labkit.clock import Clock
+    from labkit.envelope import GuardedChip
+    from labkit.read_path import AppliedCalibration
+
+__all__ = ["Check", "check_chip", "check_read_calibration"]
 
 _CELLS = 16
 _MAJOR = 1  # of the protocol; CORE may change its meaning with the next one (controller-protocol §10)
@@ -77,6 +81,26 @@ def check_chip(chip: GuardedChip, instrument: Instrument) -> list[Check]:
     run("power off", _power_off)
     run("error queue empty", _errors)
     return checks
+
+
+def check_read_calibration(
+    chip: GuardedChip, clock: Clock, applied: AppliedCalibration | None, path: Path
+) -> Check:
+    """Tell whether the readings are corrected, and with something that is still true.
+
+    Raises
+    ------
+    DriverError
+        The board does not answer any more.
+    """
+    name = "read calibration"
+    if applied is None:
+        return Check(name, ok=True, detail=f"none yet: {path} does not exist, readings are raw")
+    found = applied.calibration
+    if stale := applied.stale(clock.now_unix_ns(), chip.temperature_k()):
+        return Check(name, ok=False, detail=f"stale: {'; '.join(stale)}")
+    left = f", {len(found.uncalibrated)} left as they read" if found.uncalibrated else ""
+    return Check(name, ok=True, detail=f"{found.cols} columns{left}, measured {found.measured_utc}")
 
 
 def _identifies(chip: GuardedChip) -> str:

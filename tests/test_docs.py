@@ -297,10 +297,10 @@ def reference(page: str) -> str:
 
 
 def test_the_bench_file_page_names_every_key() -> None:
-    from drivers.bench import BenchFile, Envelope, Instrument, Simulated, SimulatedLimits
+    from drivers.bench import BenchFile, Envelope, Instrument, References, Simulated, SimulatedLimits
 
     text = reference("bench-file.md")
-    for section in (BenchFile, Instrument, Simulated, SimulatedLimits, Envelope):
+    for section in (BenchFile, Instrument, Simulated, SimulatedLimits, Envelope, References):
         for field, info in section.model_fields.items():
             key = info.validation_alias or field
             assert re.search(rf"(?m)^\| `{key}` \|", text), f"{section.__name__}.{key}"

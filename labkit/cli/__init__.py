@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from labkit.cli.calibrate import calibrate_app
 from labkit.cli.card import card_app
 from labkit.cli.demo import demo
 from labkit.cli.errors import guarded
@@ -73,6 +74,7 @@ app.command(
 app.command(epilog=examples("labkit read first --at 1h,1d"))(read)
 app.command(epilog=examples("labkit report first"))(report)
 app.add_typer(station_app, name="station")
+app.add_typer(calibrate_app, name="calibrate")
 app.command(epilog=examples("labkit simulate bench.yaml --port 5025"))(simulate)
 app.add_typer(card_app, name="card")
 

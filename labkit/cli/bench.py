@@ -25,10 +25,14 @@ DEMO_INPUTS = {"weights": "mnist_mlp.npz of labkit.data", "images": "mnist_test.
 
 @contextmanager
 def at_work(station: Station) -> Iterator[Progress]:
-    """Open a station and show progress while the block lasts."""
+    """Open a station, say what is wrong with it, and show progress while the block lasts."""
+    from labkit.cli.output import remark
+
     with ExitStack() as stack:
         with working("Opening the bench"):
             stack.enter_context(station)
+        for warning in station.warnings:
+            remark(f"warning: {warning}")
         yield stack.enter_context(progress())
 
 

@@ -54,6 +54,10 @@ def write_report(run: Run) -> Path:
     laws = laws_of(card) if card else None
     if laws is None:
         evidence.gaps.append("The run holds no readable device card: no law is drawn beside the data.")
+    calibration = evidence.section("station").get("read_calibration")
+    if isinstance(calibration, dict) and calibration.get("stale"):
+        why = "; ".join(str(reason) for reason in calibration["stale"])
+        evidence.gaps.append(f"The calibration of the read path was stale: {why}.")
     figures = draw(evidence, laws)
     manifest = evidence.manifest
     text = rendered(

@@ -202,3 +202,39 @@ def test_a_run_that_holds_no_map_is_refused(tmp_path: Path) -> None:
     outside = stored(tmp_path / "outside", found, row=found.row + np.uint32(1000))
     with pytest.raises(RunError, match="damaged"):
         WeightMap.of_run(outside)
+
+
+# ---------------------------------------------------------------- reference rows
+
+
+@pytest.mark.parametrize(
+    ("shapes", "geometry", "references"),
+    [
+        ([(20, 15), (16, 6), (30, 2)], CHIP, {30, 31}),
+        ([(30, 24), (30, 24)], CHIP, {0, 31}),  # all that is left, to the last cell
+        ([(40, 10)], CHIP, {15, 16}),  # cut into tiles that fit between them
+        ([(9, 20), (9, 20)], Geometry(1, 32, 48), {10, 20}),
+        ([(14, 24), (14, 20), (1, 3)], Geometry(1, 32, 48), {5, 25}),  # no packing: one after the other
+    ],
+)
+def test_weights_keep_off_the_reference_rows(
+    shapes: list[tuple[int, int]], geometry: Geometry, references: set[int]
+) -> None:
+    cells = place_layers(shapes, geometry, reference_rows=references)
+    rows = cells.astype(int) // geometry.cols % geometry.rows
+    assert not set(rows.tolist()) & references
+    assert np.unique(cells).size == cells.size == 2 * sum(height * outs for height, outs in shapes)
+    assert cells.max() < geometry.cells
+
+
+def test_no_rectangle_lies_across_a_reference_row() -> None:
+    cells = place_layers([(9, 20), (9, 20)], Geometry(1, 32, 48), reference_rows={10, 20})
+    for layer in cells.reshape(2, 9, 40).astype(int) // 48:
+        assert layer.max() - layer.min() == 8
+
+
+def test_a_chip_is_too_small_where_its_references_leave_too_little() -> None:
+    place_layers([(32, 24), (31, 24)], CHIP, reference_rows=())
+    with pytest.raises(TooManyCells, match=r"the chip has 2,976 beside its reference rows") as caught:
+        place_layers([(32, 24), (31, 24)], CHIP, reference_rows={31})
+    assert caught.value.available == 2 * 31 * 48
