@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -28,12 +29,13 @@ __all__ = ["FINE", "Bench"]
 
 _US = 1e-6
 FINE = ReadSetup(voltage_v=0.2, samples=1024, aperture_s=1e-7, range_a=None)
-"""A read of 1.1 ms that leaves little of the converter: 1/32 of a step where its noise is a step."""
+"""A read of 1.1 ms."""
 
 _EDGE_S = 5e-9
 _COLS_MAX = 4096
 _PATIENCE_S = 600.0
 _FEED_S = 250.0
+_ROOM_K = 300.0
 _FILE = """\
 version: 1
 name: acceptance
@@ -48,6 +50,7 @@ instruments:
       rows: {rows}
       cols: {cols}
       seed: {seed}
+      temperature: {kelvin} K
 {more}
 envelope: {{current_max: 500 uA, width_max: 10 ms, read_voltage_max: 0.4 V, pulses_per_cell_max: 4000000000}}
 """
@@ -71,6 +74,7 @@ class Bench:
     ----------
     card : DeviceCard
     cells : ndarray of uint32, shape (n,)
+    shortcut : bool
     """
 
     def __init__(self, card: DeviceCard, cells: int, *, seed: int, shortcut: bool = False) -> None:
@@ -78,7 +82,7 @@ class Bench:
         self.cells = np.arange(cells, dtype=np.uint32)
         self._cols = min(cells, _COLS_MAX)
         self._rows = -(-cells // self._cols)
-        self._seed, self._shortcut = seed, shortcut
+        self._seed, self.shortcut = seed, shortcut
         self._stack = ExitStack()
         self._station: Station | None = None
         self._control: SimControl | None = None
@@ -88,16 +92,17 @@ class Bench:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="labkit-acceptance-")))
             self.card.save(folder / "card.yaml")
-            more = "      mode: target-shortcut" if self._shortcut else ""
-            text = _FILE.format(rows=self._rows, cols=self._cols, seed=self._seed, more=more)
+            kelvin = self.card.temperature.reference_k if "temperature" in self.card.laws else _ROOM_K
+            more = "      mode: target-shortcut" if self.shortcut else ""
+            text = _FILE.format(rows=self._rows, cols=self._cols, seed=self._seed, kelvin=kelvin, more=more)
             (folder / "bench.yaml").write_text(text, "utf-8")
             self._station = stack.enter_context(open_station(folder / "bench.yaml"))
             self._station.energise()
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *exc: Any) -> None:
-        self._stack.__exit__(*exc)
+    def __exit__(self, *exc: object) -> None:
+        self._stack.close()
 
     # ------------------------------------------------------------------ faces
 
@@ -156,6 +161,13 @@ class Bench:
         curve = self.card.programming_curve
         self.pulse(curve.current_for_a(np.broadcast_to(np.asarray(g), self.cells.shape) * self.card.g_max_s))
 
+    def set_levels(self, g: ArrayLike) -> None:
+        """Bring every cell to a conductance over full scale: by a melting pulse, or by the shortcut."""
+        if self.shortcut:
+            self.place(g)
+        else:
+            self.melt_to(g)
+
     def place(self, g: ArrayLike) -> None:
         """Place every cell at a target over full scale (mode target-shortcut)."""
         targets = np.broadcast_to(np.asarray(g), self.cells.shape) * self.card.g_max_s
@@ -177,6 +189,8 @@ class Bench:
             Since the last pulse of each cell, at the middle of its reading.
         """
         cells = self.cells if cells is None else cells
+        if setup.range_a is None:  # the largest: its steps do not matter where the converter is ideal
+            setup = replace(setup, range_a=max(self.chip.limits().read_ranges_a))
         reading = self.chip.read(cells, setup)
         assert reading.t_ns is not None  # noqa: S101 - asked for
         age_s = 1e-9 * (reading.t_ns.astype(np.int64) - self._pulsed_ns[cells])

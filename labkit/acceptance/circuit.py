@@ -80,17 +80,19 @@ def _converter(subject: Subject) -> Iterator[Row]:
     wanted_a = 39e-9 if table else chain.step_a(range_a)
     yield subject.row(
         "C4", "step of the converter", "10 µA range", Reference(wanted_a, default, source),
-        Expected.within(wanted_a, relative=0.005), Measured(float(np.diff(np.unique(g_s)).min()) * chain.read_voltage_v),
-        unit="A",
+        Expected.within(wanted_a, relative=0.005),
+        Measured(float(np.diff(np.unique(g_s)).min()) * chain.read_voltage_v), unit="A",
     )  # fmt: skip
     codes = g_s / step_s
     yield subject.row(
         "C4", "largest distance of a reading from a whole step, in steps", "10 µA range, at 0.2 V",
-        Reference(0.0, default, source), Expected.between(0.0, 0.002), Measured(float(np.abs(codes - np.rint(codes)).max())),
+        Reference(0.0, default, source), Expected.between(0.0, 0.002),
+        Measured(float(np.abs(codes - np.rint(codes)).max())),
     )  # fmt: skip
     wanted_s = 0.0563 * _US if table else step_s / np.sqrt(12.0)
     yield subject.row(
-        "C4", "rms of rounding", "10 µA range, noise of the converter off", Reference(wanted_s, default, "LSB / sqrt(12)"),
+        "C4", "rms of rounding", "10 µA range, noise of the converter off",
+        Reference(wanted_s, default, "LSB / sqrt(12)"),
         Expected.within(wanted_s, relative=0.02), spread_of(error_s), unit="S",
         note="two percent are four standard errors",
     )  # fmt: skip
@@ -139,19 +141,21 @@ def _heat(subject: Subject) -> Iterator[Row]:
             bench.control.temperature_k = float(kelvin)
             found.append(bench.read()[0].reshape(len(_HEAT), per_level))
     ratio = np.array(found) / found[0]
-    subject.evidence["temperature"] = ([g for g, _ in _HEAT], grid_k, np.median(ratio, axis=2))
+    medians = []
     table = subject.follows("ibm90", "temperature")
     for place, (g, value) in enumerate(_HEAT):
         if g > 0.0:  # devices differ in what a pulse leaves; those close to the level stand for it
             near = np.abs(programmed_s[place] / (g * subject.card.g_max_s) - 1.0) < 0.1
         else:
             near = programmed_s[place] < 3.0 * curve.reset_median_s
+        medians.append((g, np.median(ratio[:, place, near], axis=1)))
         ours = float(law.factor(g, _WARM_K) / law.factor(g, _COOL_K))
         wanted = value if table else ours
         yield subject.row(
             "C6", "median of G(85 °C) / G(25 °C)", f"g = {g:g}, no noise", Reference(wanted, Status.DEFAULT, "card"),
             Expected.within(wanted, relative=0.03), median_of(ratio[-1][place][near]),
         )  # fmt: skip
+    subject.evidence["temperature"] = (grid_k, medians)
 
 
 def _drift_over_heat(subject: Subject) -> Iterator[Row]:
@@ -204,7 +208,9 @@ def _wear(subject: Subject) -> Iterator[Row]:
     """C9: cells that wear out, with the scale of the law brought down to a thousand pulses."""
     law = subject.card.endurance
     scale = 1000.0
-    card = subject.card.with_values({"laws.endurance.parameters.scale_pulses": scale}, source="worn within minutes")
+    card = subject.card.with_values(
+        {"laws.endurance.parameters.scale_pulses": scale}, source="worn within minutes"
+    )
     cells = subject.size(10_000, 3000)
     off = [effect for effect in PLAIN if effect != "endurance"]
     level_s = 0.3 * card.g_max_s
@@ -231,7 +237,8 @@ def _wear(subject: Subject) -> Iterator[Row]:
     four = 4.0 * float(np.sqrt(kinds * (1.0 - kinds) / max(worn, 1)))
     yield subject.row(
         "C9", "low-resistance ones among the worn", f"{given} pulses", Reference(kinds, Status.DEFAULT, "card"),
-        Expected.within(kinds, absolute=four, unit="%"), share_of(int(np.count_nonzero(stuck_set)), max(worn, 1)), unit="%",
+        Expected.within(kinds, absolute=four, unit="%"),
+        share_of(int(np.count_nonzero(stuck_set)), max(worn, 1)), unit="%",
         note="four standard deviations of a binomial count",
     )  # fmt: skip
 

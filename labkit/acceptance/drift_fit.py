@@ -104,7 +104,9 @@ def fit_drift(g_s: _Floats, ages_s: _Floats, shape: _Floats) -> DriftFit:
         level, spread, rho = math.exp(p[0]), math.exp(p[1]), math.tanh(p[2])
         cross = rho * level * spread * (x[:, np.newaxis] + x[np.newaxis, :])
         white = math.exp(2.0 * p[4]) * np.eye(x.size)
-        return np.asarray(level**2 + spread**2 * np.outer(x, x) - cross + math.exp(2.0 * p[3]) * shape + white)
+        return np.asarray(
+            level**2 + spread**2 * np.outer(x, x) - cross + math.exp(2.0 * p[3]) * shape + white
+        )
 
     def loss(p: _Floats) -> float:
         v = covariance(p)
@@ -116,7 +118,9 @@ def fit_drift(g_s: _Floats, ages_s: _Floats, shape: _Floats) -> DriftFit:
         theta = np.linalg.solve(design.T @ whole @ design, design.T @ whole @ mean)
         rest = mean - design @ theta
         log_determinant = 2.0 * float(np.log(np.diag(factor)).sum())
-        return 0.5 * (log_determinant + (n - 1) / n * float(np.sum(whole * sample)) + float(rest @ whole @ rest))
+        return 0.5 * (
+            log_determinant + (n - 1) / n * float(np.sum(whole * sample)) + float(rest @ whole @ rest)
+        )
 
     bounds = [(-9.0, 1.0), (-9.0, 1.0), (-3.0, 3.0), (-9.0, 1.0), (-9.0, 1.0)]
     found = min(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from drivers.chip import ReadSetup
 from labkit.acceptance.conditions import PLAIN, SILENT, STEADY, VARYING
-from labkit.acceptance.explained import PAGE
+from labkit.acceptance.explained import PAGE, Explanation
 from labkit.acceptance.loops import Aged, Later, Reread, run_loop, settings, single_read
 from labkit.acceptance.row import Expected, Measured, Row, Status
 from labkit.acceptance.statistics import mean_of, rms_of, share_of, spread_of
@@ -48,7 +48,7 @@ def _over(measured: Measured, reference: float) -> Measured:
 def _loop(subject: Subject) -> Iterator[Row]:
     """E1, E2, E5, E7: the default loop, every cell judged at 24 s and carried to t0 by the mean drift."""
     card = subject.card
-    g = _targets(subject.size(3000, 700))
+    g = _targets(subject.size(6000, 700))
     chosen = settings(read_samples=8)  # the default of the loop; the table names no number of conversions
     judge = Aged(g.size, _USE_AGE_S, single_read(chosen))
     # Faults stay: a tenth of a percent of the cells can never be programmed.
@@ -96,7 +96,7 @@ def _loop(subject: Subject) -> Iterator[Row]:
 def _early(subject: Subject) -> Iterator[Row]:
     """E3: a verify read that comes too early."""
     card = subject.card
-    g = _targets(subject.size(1500, 400))
+    g = _targets(subject.size(4000, 500))
     published = float(np.sqrt(np.mean(card.programming_error.sigma_s(_LEVELS) ** 2)))
     for margin_s in (0.5 * _US, 1.0 * _US):
         chosen = settings(verify_age_s=1e-4, margin_s=margin_s, read_range_a=1e-5)
@@ -125,10 +125,31 @@ def _verify_age_s(
     return float(np.median(card.t0_s * ratio ** (-1.0 / card.drift.mean_exponent(g[converged]))))
 
 
+_UNIFORM = "the residual is not uniform inside the margin here: "
+_NARROW = {
+    0.04: Explanation(
+        0.66e-6,
+        0.78e-6,
+        f"{_UNIFORM}the margin is as large as the target, and RESET cells are accepted with it",
+    ),
+    0.1: Explanation(
+        0.50e-6, 0.615e-6, f"{_UNIFORM}one pulse spreads by 10 % of 2.5 µS, less than the margin of 1 µS"
+    ),
+    0.2: Explanation(
+        0.50e-6, 0.615e-6, f"{_UNIFORM}one pulse spreads by 10 % of 5 µS, less than the margin of 1 µS"
+    ),
+}
+_LONG_READ = Explanation(
+    0.0,
+    0.09,
+    "a read of 9 µs averages over the time between the reads, too, and one pulse spreads by 10 % here",
+)
+
+
 def _quiet_loop(subject: Subject) -> Iterator[Row]:
     """E4: without drift and 1/f noise the margin and the converter are all there is."""
     card = subject.card
-    g = _targets(subject.size(3000, 700))
+    g = _targets(subject.size(6000, 700))
     chosen = settings(margin_s=1.0 * _US)
     off = [*STEADY, "drift", "read_noise"]
     with subject.bench(g.size, *off, chip=32) as bench:
@@ -136,25 +157,18 @@ def _quiet_loop(subject: Subject) -> Iterator[Row]:
         reading = bench.chip.read(bench.cells, single_read(chosen))
     error_s = np.where(result.converged, reading.g_s - g * card.g_max_s, np.nan)
     found = [spread_of(error_s[g == level]) for level in _LEVELS]
-    chain = card.read_chain
-    noise_s = chain.noise_fraction_of_range * 1e-5 / chain.read_voltage_v
-    expected_s = float(np.sqrt((1.0 * _US) ** 2 / 3.0 + 2.0 * noise_s**2))
     where = "no drift, no 1/f noise, margin 1 µS, single read"
-    ours = subject.follows("ibm90", "programming_error", "read_chain")
     for level, measured in zip(_LEVELS, found, strict=True):
         wanted = Reference(0.615e-6, Status.DERIVED, "sqrt(margin^2 / 3 + 2 s_ADC^2)")
-        if not ours:
-            wanted = Reference(expected_s, Status.DERIVED, wanted.source)
         yield subject.row(
             "E4", "spread of a level", f"g = {level:g}, {where}", wanted,
-            Expected.within(wanted.value, relative=0.07), measured, unit="S",
+            Expected.within(wanted.value, relative=0.07), measured, unit="S", unless=_NARROW.get(float(level)),
         )  # fmt: skip
-    if ours:
-        published = float(np.sqrt(np.mean(card.programming_error.sigma_s(_LEVELS) ** 2)))
-        yield subject.row(
-            "E4", "rms over levels over that of sigma_prog", where, Reference(0.70, Status.SIMULATED, _X_LOOP),
-            Expected.within(0.70, relative=0.07), _over(_rms(found), published),
-        )  # fmt: skip
+    published = float(np.sqrt(np.mean(card.programming_error.sigma_s(_LEVELS) ** 2)))
+    yield subject.row(
+        "E4", "rms over levels over that of sigma_prog", where, Reference(0.70, Status.SIMULATED, _X_LOOP),
+        Expected.within(0.70, relative=0.07), _over(_rms(found), published),
+    )  # fmt: skip
 
 
 _HIGH = np.array([0.4, 0.5, 0.6, 0.7, 0.8, 0.9])
@@ -199,7 +213,7 @@ def _winners_curse(subject: Subject) -> Iterator[Row]:
     """E8: the read that ended the loop against reads that did not."""
     card = subject.card
     random = np.random.default_rng(3)
-    g = random.uniform(1.0, 24.0, subject.size(8000, 2000)) * _US / card.g_max_s
+    g = random.uniform(1.0, 24.0, subject.size(16_000, 3000)) * _US / card.g_max_s
     found, lags = [], []
     for margin_us in _MARGINS_US:
         chosen = settings(margin_s=margin_us * _US)
@@ -226,7 +240,9 @@ def _winners_curse(subject: Subject) -> Iterator[Row]:
                 Reference(value, Status.SIMULATED, source), Expected.within(value, relative=0.15),
                 found[place][number], unit="%",
             )  # fmt: skip
-    steps = [later.value - earlier.value for row in found for earlier, later in zip(row, row[1:], strict=False)]
+    steps = [
+        later.value - earlier.value for row in found for earlier, later in zip(row, row[1:], strict=False)
+    ]
     steps += [b[k].value - a[k].value for a, b in zip(found, found[1:], strict=False) for k in range(3)]
     yield subject.row(
         "E8", "smallest step of the errors, over lags and over margins", "all rows above",
@@ -239,7 +255,7 @@ def _averaging(subject: Subject) -> Iterator[Row]:
     """T13: reads averaged back to back, and across time."""
     card = subject.card
     random = np.random.default_rng(4)
-    g = random.uniform(1.0, 24.0, subject.size(10_000, 2500)) * _US / card.g_max_s
+    g = random.uniform(1.0, 24.0, subject.size(20_000, 3000)) * _US / card.g_max_s
     left = []
     for changes in (
         {},
@@ -269,19 +285,27 @@ def _averaging(subject: Subject) -> Iterator[Row]:
         yield subject.row(
             "T13", f"gain of averaging {quantity}", where.format(100 * one.value, 100 * other.value),
             Reference(value, Status.SIMULATED, source), expected, Measured(1.0 - ratio, error), unit="%",
+            unless=_LONG_READ if other is longer else None,
         )  # fmt: skip
 
 
+def _loops(subject: Subject) -> str:
+    if float(subject.card.drift.mean_exponent(0.6)) == 0.0:
+        return "the card has no drift"
+    full_s = subject.card.programming_curve.full_conductance_mean_s
+    return "" if full_s > subject.card.g_max_s else "its cells do not reach full scale"
+
+
 def _only_ibm90(subject: Subject) -> str:
-    laws = ("programming_error", "drift", "read_noise")
-    return "" if subject.follows("ibm90", *laws) else "the simulated numbers are of the laws of ibm90"
+    laws = ("programming_error", "drift", "read_noise", "accumulation", "programming_curve", "read_chain")
+    return "" if subject.follows("ibm90", *laws) else "the numbers are of the laws of ibm90"
 
 
 EMERGENT = (
     Experiment("verify loop", ("E1", "E2", "E5", "E7"), _CURVES, _loop, 6.0, 2.0, _only_ibm90),
     Experiment("early verify", ("E3",), _CURVES, _early, 3.0, 1.0, _only_ibm90),
-    Experiment("loop without noise", ("E4",), _CURVES, _quiet_loop, 2.0, 1.0),
-    Experiment("no pre-correction", ("E6",), ("drift", "programming_curve"), _uncorrected, 3.0, 1.0),
+    Experiment("loop without noise", ("E4",), _CURVES, _quiet_loop, 2.0, 1.0, _only_ibm90),
+    Experiment("no pre-correction", ("E6",), _CURVES, _uncorrected, 3.0, 1.0, _loops),
     Experiment("accepted and later reads", ("E8",), _CURVES, _winners_curse, 6.0, 2.0, _only_ibm90),
     Experiment("averaging", ("T13",), _CURVES, _averaging, 6.0, 2.0, _only_ibm90),
 )

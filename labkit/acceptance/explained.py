@@ -1,47 +1,38 @@
-"""Rows that cannot hold, each with the argument and the range in which the argument still explains them.
+"""Rows that cannot hold: the argument in a sentence, and how far it goes.
 
 The arguments stand in docs/decisions/0017-what-the-acceptance-tables-cannot-show.md.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
-from labkit.acceptance.row import Measured
-
-__all__ = ["PAGE", "Explanation", "explanation_for"]
+__all__ = ["PAGE", "Explanation"]
 
 PAGE = "decision 0017"
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a row lies outside its tolerance, and how far that goes.
+    """Why a row lies outside its tolerance.
 
     Attributes
     ----------
-    id, conditions : str
-        Of the row; the conditions are a pattern.
     low, high : float
-        A measured value outside them is a miss nevertheless.
+        What the argument expects in place of the printed number; a value outside is a miss nevertheless.
     why : str
         One sentence.
     """
 
-    id: str
-    conditions: str
     low: float
     high: float
     why: str
 
+    def covers(self, value: float) -> bool:
+        """Whether the argument explains a value."""
+        return self.low <= value <= self.high
 
-EXPLANATIONS: tuple[Explanation, ...] = ()
-
-
-def explanation_for(card: str, id: str, conditions: str, measured: Measured) -> str | None:  # noqa: A002
-    """Return why a row of a card that misses its tolerance does, None where nothing explains it."""
-    for entry in EXPLANATIONS:
-        if entry.id == id and re.search(entry.conditions, conditions) and entry.low <= measured.value <= entry.high:
-            return f"{entry.why} ({PAGE})"
-    return None
+    @property
+    def note(self) -> str:
+        """The sentence, and where the whole argument stands."""
+        return f"{self.why} ({PAGE})"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from calibration import DeviceCard
     from labkit.programming.record import ProgramResult
 
-__all__ = ["Aged", "Judge", "Reread", "single_read", "settings", "run_loop"]
+__all__ = ["Aged", "Judge", "Later", "Reread", "run_loop", "settings", "single_read"]
 
 _Floats = NDArray[np.float64]
 

@@ -66,7 +66,9 @@ def _pulses(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
             ("50 ns, crystalline before", crystalline, BLUE),
             ("1 µs, RESET before", reset, VERMILLION),
         ):
-            left.fill_between(_US * currents_a, _US * bands[0], _US * bands[2], color=colour, alpha=0.22, lw=0)
+            left.fill_between(
+                _US * currents_a, _US * bands[0], _US * bands[2], color=colour, alpha=0.22, lw=0
+            )
             left.plot(_US * currents_a, _US * bands[1], color=colour, label=label)
         left.legend(loc="upper left", handlelength=1.6)
         left.set_ylim(0.0, 1.45 * _US * card.g_max_s)
@@ -76,8 +78,12 @@ def _pulses(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
     if "accumulation" in evidence:
         bands, mean = evidence["accumulation"]
         pulses = np.arange(1, mean.size + 1)
-        right.fill_between(pulses, _US * bands[0], _US * bands[4], color=BLUE, alpha=0.16, lw=0, label="5 .. 95 %")
-        right.fill_between(pulses, _US * bands[1], _US * bands[3], color=BLUE, alpha=0.25, lw=0, label="25 .. 75 %")
+        right.fill_between(
+            pulses, _US * bands[0], _US * bands[4], color=BLUE, alpha=0.16, lw=0, label="5 .. 95 %"
+        )
+        right.fill_between(
+            pulses, _US * bands[1], _US * bands[3], color=BLUE, alpha=0.25, lw=0, label="25 .. 75 %"
+        )
         right.plot(pulses, _US * mean, color=BLUE, label="mean")
         if card.name == "ibm90":
             right.plot(*PUBLISHED_MEANS, "o", color=VERMILLION, ms=3.6, label="published law", zorder=3)
@@ -112,11 +118,11 @@ def _drift(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
     left.set_ylabel("conductance (µS)")
     panel_title(left, "a", "25 cells of each level, and the median")
     fits = evidence.get("exponents", [])
-    g = np.array([level for level, _ in fits])
+    g = np.array([level for level, _, _ in fits])
     grid = np.geomspace(0.03, 1.0, 200)
     for values, law, colour, label in (
-        ([fit.mean for _, fit in fits], card.drift.mean_exponent(grid), BLUE, "mean"),
-        ([fit.spread for _, fit in fits], card.drift.spread_exponent(grid), GREEN, "spread"),
+        ([mean for _, mean, _ in fits], card.drift.mean_exponent(grid), BLUE, "mean"),
+        ([spread for _, _, spread in fits], card.drift.spread_exponent(grid), GREEN, "spread"),
     ):
         right.plot(grid, law, **_LAW)
         _errorbar(right, g, values, 1.0, fmt="o", color=colour, ms=4, label=label)
@@ -129,8 +135,8 @@ def _drift(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
     panel_title(right, "b", "Fitted, and the law (dashed)")
     return (
         "drift", "Drift", figure,
-        "a: reads of single cells from 20 s to a day, their noise included. b: mean and spread of the exponent by a "
-        "fit of the covariance of the reads, which keeps the noise out of the spread; bars are 95 % intervals.",
+        "a: reads of single cells. b: mean and spread of the exponent, by a fit of the covariance of the reads where "
+        "they are noisy, which keeps the noise out of the spread; bars are 95 % intervals.",
         f"T6; law of the card: {card.laws['drift'].form}",
     )  # fmt: skip
 
@@ -179,14 +185,36 @@ def _error(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
         axes.plot(full_us * grid, _US * card.programming_error.sigma_s(grid), label="law of the card", **_LAW)
     if card.name == "ibm90":
         g, point = np.array(MEASURED_POINTS).T
-        axes.plot(full_us * g, point, "D", color=VERMILLION, ms=4.4, label="measured on the chip (published figure)")
+        axes.plot(
+            full_us * g, point, "D", color=VERMILLION, ms=4.4, label="measured on the chip (published figure)"
+        )
     if "emergent" in evidence:
         levels, _, singles, statics = evidence["emergent"]
-        _errorbar(axes, full_us * levels, singles, _US, fmt="s-", color=BLUE, ms=3.4, label="mock, one read at 25 s")
-        _errorbar(axes, full_us * levels, statics, _US, fmt="o-", color=GREEN, ms=3.4, label="mock, average over a second")
+        _errorbar(
+            axes, full_us * levels, singles, _US, fmt="s-", color=BLUE, ms=3.4, label="mock, one read at 25 s"
+        )
+        _errorbar(
+            axes,
+            full_us * levels,
+            statics,
+            _US,
+            fmt="o-",
+            color=GREEN,
+            ms=3.4,
+            label="mock, average over a second",
+        )
     if "shortcut" in evidence:
         levels, spreads = evidence["shortcut"]
-        _errorbar(axes, full_us * np.array(levels), spreads, _US, fmt="x", color=PURPLE, ms=4, label="target-shortcut")
+        _errorbar(
+            axes,
+            full_us * np.array(levels),
+            spreads,
+            _US,
+            fmt="x",
+            color=PURPLE,
+            ms=4,
+            label="target-shortcut",
+        )
     axes.set_ylim(0.0, None)
     axes.set_xlim(0.0, 1.04 * full_us)
     axes.set_xlabel("target conductance (µS)")
@@ -202,14 +230,14 @@ def _error(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
 
 
 def _temperature(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
-    levels, kelvin, ratio = evidence["temperature"]
+    kelvin, medians = evidence["temperature"]
     figure = new_figure(2.9)
     axes = figure.subplots()
     grid_k = np.linspace(float(kelvin[0]), float(kelvin[-1]), 60)
-    for place, (g, colour) in enumerate(zip(levels, (VERMILLION, ORANGE, BLUE, GREEN), strict=False)):
+    for (g, ratio), colour in zip(medians, (VERMILLION, ORANGE, BLUE, GREEN), strict=False):
         law = card.temperature.factor(g, grid_k) / card.temperature.factor(g, grid_k[0])
         axes.plot(grid_k - 273.15, law, **_LAW)
-        axes.plot(kelvin - 273.15, ratio[:, place], "o", color=colour, ms=4.5, label=f"g = {g:g}")
+        axes.plot(kelvin - 273.15, ratio, "o", color=colour, ms=4.5, label=f"g = {g:g}")
     axes.set_yscale("log")
     axes.set_yticks([1, 2, 5, 10], ["1", "2", "5", "10"])
     axes.minorticks_off()
@@ -231,4 +259,3 @@ _FIGURES: tuple[tuple[tuple[str, ...], Callable[[DeviceCard, dict[str, Any]], _D
     (("emergent", "shortcut"), _error),
     (("temperature",), _temperature),
 )
-

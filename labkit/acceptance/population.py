@@ -21,7 +21,7 @@ _DEVICES = 100_000
 
 
 def accumulated_s(
-    law: Accumulation, pulses: int, *, highest_s: float | None = None, seed: int = 7
+    law: Accumulation, pulses: int, curve: ProgrammingCurve, *, highest_s: float | None = None, seed: int = 7
 ) -> NDArray[np.float64]:
     """Return conductances after each SET pulse, in the paper's form of the law (device-physics §3.1).
 
@@ -29,6 +29,8 @@ def accumulated_s(
     ----------
     law : Accumulation
     pulses : int
+    curve : ProgrammingCurve
+        No device goes beyond its full conductance.
     highest_s : float, optional
         Another clip than the law's own.
 
@@ -38,17 +40,24 @@ def accumulated_s(
         Siemens.
     """
     random = np.random.default_rng(seed)
-    top_s = law.highest_s if highest_s is None else highest_s
+    full_s = curve.full_conductance_mean_s + curve.full_conductance_spread_s * random.standard_normal(
+        _DEVICES
+    )
+    top_s = np.minimum(law.highest_s if highest_s is None else highest_s, full_s)
     g_s = np.full(_DEVICES, law.lowest_s)
     after = np.empty((pulses, _DEVICES))
+    # The spread of the published form contains what devices differ by; that of the abstract one comes on top.
+    device = 1.0 + law.step_spread * random.standard_normal(_DEVICES) if law.device_scales_slope else 1.0
     for p in range(1, pulses + 1):
         spread_s = law.spread_step_s(g_s, p)
-        g_s = g_s + law.mean_step_s(g_s, p) + spread_s * random.standard_normal(_DEVICES)
-        after[p - 1] = g_s = np.clip(g_s, law.lowest_s, top_s)
+        g_s = g_s + device * law.mean_step_s(g_s, p) + spread_s * random.standard_normal(_DEVICES)
+        after[p - 1] = g_s = np.maximum(np.minimum(g_s, top_s), law.lowest_s)
     return after
 
 
-def melted_s(curve: ProgrammingCurve, current_a: float, *, floored: bool, seed: int = 3) -> NDArray[np.float64]:
+def melted_s(
+    curve: ProgrammingCurve, current_a: float, *, floored: bool, seed: int = 3
+) -> NDArray[np.float64]:
     """Return conductances of crystalline devices after one melting pulse (device-physics §3.6).
 
     Parameters

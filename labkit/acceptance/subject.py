@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from calibration import DeviceCard
 from calibration.presets import preset_names
 from labkit.acceptance.bench import Bench
-from labkit.acceptance.explained import explanation_for
+from labkit.acceptance.explained import Explanation
 from labkit.acceptance.row import Expected, Measured, Row, Status, Verdict
 
 if TYPE_CHECKING:
@@ -63,8 +63,19 @@ class Subject:
         card = (card or self.card).without(*(effect for effect in off if effect != "faults"))
         if "faults" in off and "faults" in card.laws:
             shares = ("stuck_set_share", "stuck_reset_share")
-            card = card.with_values({f"laws.faults.parameters.{share}": 0.0 for share in shares}, source="off")
+            card = card.with_values(
+                {f"laws.faults.parameters.{share}": 0.0 for share in shares}, source="off"
+            )
         return Bench(card, cells, seed=(self.seed << 8) + chip, shortcut=shortcut)
+
+    def levels(self, cells: int, *off: str, card: DeviceCard | None = None, chip: int = 0) -> Bench:
+        """Return a bench whose cells `set_levels` can bring to exact levels, by pulses where the card has any."""
+        return self.bench(cells, *off, card=card, shortcut=not self.has_pulses, chip=chip)
+
+    @property
+    def has_pulses(self) -> bool:
+        """Whether cells of the card can be pulsed; others are placed by the shortcut."""
+        return "programming_curve" in self.card.laws and "accumulation" in self.card.laws
 
     # ------------------------------------------------------------------ what is expected
 
@@ -101,21 +112,38 @@ class Subject:
         *,
         unit: str = "1",
         note: str = "",
+        unless: Explanation | None = None,
     ) -> Row:
-        """Judge a measured number."""
+        """Judge a measured number; `unless` says why it may lie outside its tolerance, and where then."""
         fits = expected.holds(measured.value)
         if not fits and self.quick and measured.error > 0:
             room = _QUICK_ERRORS * measured.error
             fits = measured.value + room >= expected.low and measured.value - room <= expected.high
         verdict = Verdict.OK if fits else Verdict.MISS
-        if not fits and (found := explanation_for(self.card.name, id, conditions, measured)) is not None:
-            verdict, note = Verdict.EXPLAINED, found
+        if not fits and unless is not None and unless.covers(measured.value):
+            verdict, note = Verdict.EXPLAINED, unless.note
         return Row(
-            id, quantity, conditions, reference.status, reference.source, unit, expected, measured, verdict, note
+            id,
+            quantity,
+            conditions,
+            reference.status,
+            reference.source,
+            unit,
+            expected,
+            measured,
+            verdict,
+            note,
         )
 
     def unreachable(
-        self, id: str, quantity: str, conditions: str, reference: Reference, *, unit: str = "1", note: str  # noqa: A002
+        self,
+        id: str,
+        quantity: str,
+        conditions: str,
+        reference: Reference,
+        *,
+        unit: str = "1",
+        note: str,  # noqa: A002
     ) -> Row:
         """Return a row that the chip interface cannot measure, with the argument."""
         expected = Expected(reference.value, reference.value, reference.value, "–")

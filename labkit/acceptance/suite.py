@@ -33,7 +33,15 @@ from labkit.progress import SILENT, Progress
 if TYPE_CHECKING:
     from calibration import DeviceCard
 
-__all__ = ["EXPERIMENTS", "GROUPS", "Acceptance", "check_card", "false_alarm_rate", "known_ids", "unknown_ids"]
+__all__ = [
+    "EXPERIMENTS",
+    "GROUPS",
+    "Acceptance",
+    "check_card",
+    "false_alarm_rate",
+    "known_ids",
+    "unknown_ids",
+]
 
 EXPERIMENTS: tuple[Experiment, ...] = (*TARGET_LEVEL, *NOISE, *PULSE_LEVEL, *EMERGENT, *CIRCUIT)
 GROUPS = {

@@ -48,7 +48,9 @@ def print_rows(found: Acceptance, html: Path | None) -> None:
         for row in rows:
             table.add_row(
                 row.id,
-                Text.assemble(row.quantity, ("\n" + row.conditions, "dim")) if row.conditions else row.quantity,
+                Text.assemble(row.quantity, ("\n" + row.conditions, "dim"))
+                if row.conditions
+                else row.quantity,
                 Text(str(row.status), style="dim"),
                 row.expected_text,
                 row.tolerance_text,
