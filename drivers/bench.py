@@ -101,6 +101,18 @@ def _path(value: Any) -> Any:
     return Path(value) if isinstance(value, str) and value else value
 
 
+def _effects(value: Any) -> Any:
+    from calibration.effects import EFFECTS
+
+    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
+    if isinstance(names, tuple):
+        unknown = [str(name) for name in names if name != "all" and name not in EFFECTS]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: no such effect; there are all, {', '.join(EFFECTS)}")
+        names = tuple(sorted({str(name) for name in names}))
+    return names
+
+
 def _moment(value: Any) -> Any:
     if isinstance(value, str):
         try:
@@ -168,6 +180,12 @@ class Simulated(_Section):
         Connections the board accepts.
     serial : str
         Serial number in its identity.
+    mode : str
+        "physics": pulses; "target-shortcut": cells are placed at targets by the card's law of programming errors.
+    off : tuple of str
+        Effects that are switched off, names of `calibration.effects.EFFECTS`; ``all`` makes the chip ideal.
+    strict : bool
+        The board refuses what leaves the range a law of the card is valid in; otherwise the log says so once.
     temperature_k : float
         Of the chip, kelvin (YAML ``temperature``).
     rate : float
@@ -189,6 +207,9 @@ class Simulated(_Section):
     state: Annotated[Path | None, BeforeValidator(_path), AfterValidator(_beside)] = None
     links: int = Field(default=4, ge=1, le=64)
     serial: str = Field(default="0001", pattern=r"^[A-Za-z0-9._-]{1,32}$")
+    mode: Literal["physics", "target-shortcut"] = "physics"
+    off: Annotated[tuple[str, ...], BeforeValidator(_effects)] = ()
+    strict: bool = False
     temperature_k: _Kelvin = Field(default=300.0, ge=77.0, le=500.0, validation_alias="temperature")
     rate: _Number = Field(default=0.0, ge=0.0, le=1e6)
     born_unix_ns: Annotated[int, BeforeValidator(_moment)] = Field(

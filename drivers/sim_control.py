@@ -100,10 +100,51 @@ class SimControl:
         """Pulses physically given to cells, whatever the board's counters say, shape (n,)."""
         return self._told("SIM:PULS?", cells, "<u4")
 
+    def health(self, cells: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        """Return what has become of cells, shape (n,): 0 works, 1 stuck crystalline, 2 stuck amorphous, 3 open.
+
+        4 is a reference resistor; 8 is added where the state is that of threshold switching. It is not among
+        the commands of controller-protocol §11.
+        """
+        return self._told("SIM:HEAL?", cells, "u1")
+
+    def place(self, cells: NDArray[np.uint32], targets_s: NDArray[np.float32]) -> None:
+        """Set cells to targets without pulses; only a board in the mode target-shortcut does so.
+
+        Each cell comes as near as the card's law of programming errors lets it (device-physics §1.5); the
+        array must be energised. Not among the commands of controller-protocol §11.
+
+        Parameters
+        ----------
+        cells : ndarray of uint32, shape (n,)
+            No cell twice.
+        targets_s : ndarray of float32, shape (n,)
+            Conductance at t0, siemens; 0 is one RESET, NaN leaves the cell alone.
+
+        Raises
+        ------
+        InstrumentError
+            The board programmes with pulses, or the array is not energised.
+        """
+        handle = self._chip.limits().selections
+        targets = np.ascontiguousarray(targets_s, "<f4")
+        if targets.shape != cells.shape:
+            raise InstrumentError(f"{targets.size} targets for {cells.size} cells; give one per cell")
+        most = self._chip.limits().block_max_bytes // 8  # cells and targets in one message
+        for start in range(0, cells.size, most):
+            part = slice(start, start + most)
+            self._chip.ask(
+                [
+                    (f"SEL:LIST {handle},", block_of(cells[part])),
+                    (f"SIM:TARG {handle},", block_of(targets[part])),
+                    _DONE,
+                ]
+            )
+
     def _told(self, query: str, cells: NDArray[np.uint32], dtype: str) -> NDArray[Any]:
         handle = self._chip.limits().selections  # the driver's own lists never reach the last handle
         units: list[Unit] = [(f"SEL:LIST {handle},", block_of(cells)), f"{query} {handle},0,{cells.size}"]
-        (answer,) = self._chip.ask(units, lengths=(4 * cells.size,))
+        (answer,) = self._chip.ask(units, lengths=(np.dtype(dtype).itemsize * cells.size,))
         if answer.text != f"{handle},0," or answer.block is None:
             raise StaleAnswer(f"the board answered for {answer.text!r}", got=answer.text)
         return items_of(answer.block, dtype, cells.size)

@@ -239,7 +239,8 @@ class SaturatingJumpAccumulation(Accumulation):
     Cristiano et al. 2018; the formula itself is a default. ``J exp(-G/G_J)`` with ``G_max`` far away is the
     exponential step of aihwkit's ``PCMPresetDevice`` (device-physics §3.3). What devices differ by
     (`step_spread`) and what pulses differ by (`cycle_spread`) are parameters of their own; neither contains
-    the other. There is no memory but the conductance.
+    the other. Where devices differ in G_max too (their full conductance in the programming curve), the steps of
+    each end at its own and begin with the same dG_max. There is no memory but the conductance.
 
     Attributes
     ----------

@@ -8,7 +8,7 @@ kernels vectorise.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from calibration.card import DeviceCard
 
-__all__ = ["CellModel", "compile_card", "thermal_line"]
+__all__ = ["CellModel", "compile_card", "current_line", "thermal_line", "zero_start_line"]
 
 POINTS_PER_OCTAVE = 64
 LOG2_LOWEST = -30  # 0.93 nS
@@ -35,12 +35,21 @@ REFERENCE_WINDOW = 0.15
 """Up to this relative distance from the reference current a SET pulse may lower the conductance as the published
 law does above its asymptote; from twice the distance on it only raises it (device-physics §3.5). A default."""
 
+_LOG2_E = float(np.log2(np.e))
 _EXPONENT_TOLERANCE = 1e-4
 _LOG2_STRENGTH_TOLERANCE = 5e-3
 _LOG2_THERMAL_TOLERANCE = 5e-3
 _REMAINING_TOLERANCE = 1e-3
 _CYCLE_TOLERANCE = 1e-2
 _MELT_POINTS = 4097
+_SIGMA_TOLERANCE = 2e-5  # of full scale
+_LOG2_VOLTAGE_TOLERANCE = 2e-4
+_LOG2_AGE_LOWEST, _AGE_OCTAVES = -30, 64  # 1 ns to 500 years
+_LOG2_ZERO_START_TOLERANCE = 1e-3
+_NEVER = float(np.float32(3e38))
+_SURELY_SIGMA = 6.7
+"""Normals of the kernels reach no further (libraries-and-speed §3.3)."""
+_LEAST_RANK = 2.0**-24
 
 
 class CellModel(NamedTuple):
@@ -61,6 +70,13 @@ class CellModel(NamedTuple):
         states below b and from b on.
     inverse_pitch_per_ns : float64
         Grid points of each state per nanosecond.
+    zero_start_curve : float32, shape (k, 2)
+        Noise that starts at zero: broken line over log2 of the age (s) of log2 of the spread of all states
+        together, in units of Q_s; no rows otherwise.
+    error_curve : float32, shape (k, 2)
+        Broken line over log2 of the target of the programming error, S; no rows in the physics mode.
+    earliest_failure, least_damage_a : float32
+        Pulses before which, and current below which, no device can die.
     """
 
     drift_mean_curve: NDArray[np.float32]
@@ -72,6 +88,9 @@ class CellModel(NamedTuple):
     low_weight: NDArray[np.float32]
     high_weight: NDArray[np.float32]
     inverse_pitch_per_ns: NDArray[np.float64]
+    inverse_tau_per_s: NDArray[np.float32]
+    zero_start_curve: NDArray[np.float32]
+    error_curve: NDArray[np.float32]
     first_slow: int
     noise_from_zero: bool
     log2_memory: np.float32
@@ -98,6 +117,21 @@ class CellModel(NamedTuple):
     reset_median_s: np.float32
     reset_log2_spread: np.float32
     cycle_log2_spread: np.float32
+    jump_s: np.float32
+    log2_jump_decay_per_s: np.float32
+    earliest_failure: np.float32
+    lifetime_pulses: np.float32
+    inverse_lifetime_shape: np.float32
+    stuck_set_share: np.float32
+    least_damage_a: np.float32
+    damage_mean_a: np.float32
+    damage_spread_a: np.float32
+    switch_amorphous_v: np.float32
+    switch_smallest_v: np.float32
+    switch_largest_s: np.float32
+    switch_drift: np.float32
+    switch_spread: np.float32
+    switch_share: np.float32
 
 
 def broken_line(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float) -> NDArray[np.float32]:
@@ -137,70 +171,206 @@ def _over_conductance() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     return log2_g, np.exp2(log2_g)
 
 
-def compile_card(card: DeviceCard) -> CellModel:
+def compile_card(card: DeviceCard, *, target_level: bool = False) -> CellModel:
     """Make a card ready for the kernels.
 
     Parameters
     ----------
     card : DeviceCard
-        With the laws drift, read_noise, accumulation and programming_curve.
+        With the laws drift and read_noise; for the physics mode also accumulation and programming_curve, for
+        the target level programming_error.
+    target_level : bool
+        Conductances are stated at t0 instead of at the reference age of the pulse laws.
 
     Raises
     ------
     MissingLawError
         The card lacks one of them.
     """
-    drift, noise, steps, curve = card.drift, card.read_noise, card.accumulation, card.programming_curve
-    log2_g, g_s = _over_conductance()
-    g = g_s / card.g_max_s
-    # Equal steps of the cube root: the branch is steepest where melting begins.
-    depth = np.linspace(0.0, 1.0, _MELT_POINTS) ** 3
-    tau_s, variance = noise.time_constants_s(), noise.state_variances()
-    below = np.concatenate([[0.0], np.cumsum(variance)])
-    from_here = np.concatenate([np.cumsum(variance[::-1])[::-1], [0.0]])
-    spacing = float(np.log2(tau_s[1] / tau_s[0])) if len(tau_s) > 1 else 1.0
-    pulses = np.arange(MEMORY_POINTS, 0, -1)  # ascending memory
-    strength = np.log2(np.maximum(noise.strength(g), 2.0**-60))
-    reference_a = curve.reference_current_a
-    log2_e = float(np.log2(np.e))
+    drift = card.drift
+    reference_age_s = drift.t0_s if target_level else drift.pulse_reference_age_s
     f32 = np.float32
     return CellModel(
-        drift_mean_curve=broken_line(log2_g, drift.mean_exponent(g), _EXPONENT_TOLERANCE),
-        drift_spread_curve=broken_line(log2_g, drift.spread_exponent(g), _EXPONENT_TOLERANCE),
-        log2_strength_curve=broken_line(log2_g, strength, _LOG2_STRENGTH_TOLERANCE),
-        melt_curve=broken_line(depth, curve.remaining_share(depth), _REMAINING_TOLERANCE),
-        cycle_curve=broken_line(steps.memory(pulses), steps.cycle_factor(pulses), _CYCLE_TOLERANCE),
-        weight=np.sqrt(variance).astype(f32),
-        low_weight=np.sqrt(below).astype(f32),
-        high_weight=np.sqrt(from_here).astype(f32),
-        inverse_pitch_per_ns=GRID_STEPS_PER_TAU / (tau_s * 1e9),
-        first_slow=int(np.searchsorted(tau_s, drift.pulse_reference_age_s, side="right")),
-        noise_from_zero=noise.start == "zero",
-        log2_memory=f32(np.log2(steps.memory(1))),
-        log2_forget_s=f32(np.log2(FORGOTTEN_AFTER * tau_s[0])),
-        states_per_octave=f32(1.0 / spacing),
-        log2_decay_per_step=f32(-log2_e / GRID_STEPS_PER_TAU),
-        reference_age_s=f32(drift.pulse_reference_age_s),
+        **_drift_and_noise(card, reference_age_s),
+        **(_nothing_of_pulses(card) if target_level else _pulses(card)),
+        **_deaths(card),
+        **_switching(card),
+        error_curve=_error_line(card) if target_level else _NO_LINE,
+        reference_age_s=f32(reference_age_s),
         onset_s=f32(drift.onset_s),
         device_part=f32(np.sqrt(drift.device_share)),
         event_part=f32(np.sqrt(1.0 - drift.device_share)),
         correction_from_s=f32(CORRECTION_FROM_S),
-        boost_s=f32(steps.boost_s),
-        spread_slope=f32(steps.spread_slope),
-        spread_offset_s=f32(steps.spread_offset_s),
-        spread_boost_s=f32(steps.spread_boost_s),
-        saturation_slope_s_per_a=f32(curve.saturation_slope_s_per_a),
-        saturation_offset_a=f32(curve.saturation_offset_a),
-        saturation_reference_s=f32(curve.saturation_s(reference_a)),
-        ceiling_over_saturation=f32(steps.highest_s / float(curve.saturation_s(reference_a))),
-        reference_a=f32(reference_a),
-        inverse_window_per_a=f32(1.0 / (REFERENCE_WINDOW * reference_a)),
-        dead_zone_a=f32(curve.dead_zone_a),
-        floor_s=f32(curve.floor_s),
-        reset_median_s=f32(curve.reset_median_s),
-        reset_log2_spread=f32(log2_e * curve.reset_ln_spread),
-        cycle_log2_spread=f32(log2_e * curve.cycle_spread),
     )
+
+
+_NO_LINE = np.empty((0, 2), np.float32)
+
+
+def _drift_and_noise(card: DeviceCard, reference_age_s: float) -> dict[str, Any]:
+    drift, noise, f32 = card.drift, card.read_noise, np.float32
+    log2_g, g_s = _over_conductance()
+    g = g_s / card.g_max_s
+    tau_s, variance = noise.time_constants_s(), noise.state_variances()
+    below = np.concatenate([[0.0], np.cumsum(variance)])
+    from_here = np.concatenate([np.cumsum(variance[::-1])[::-1], [0.0]])
+    spacing = float(np.log2(tau_s[1] / tau_s[0])) if len(tau_s) > 1 else 1.0
+    strength = np.log2(np.maximum(noise.strength(g), 2.0**-60))
+    from_zero = noise.start == "zero"
+    return {
+        "drift_mean_curve": broken_line(log2_g, drift.mean_exponent(g), _EXPONENT_TOLERANCE),
+        "drift_spread_curve": broken_line(log2_g, drift.spread_exponent(g), _EXPONENT_TOLERANCE),
+        "log2_strength_curve": broken_line(log2_g, strength, _LOG2_STRENGTH_TOLERANCE),
+        "weight": np.sqrt(variance).astype(f32),
+        "low_weight": np.sqrt(below).astype(f32),
+        "high_weight": np.sqrt(from_here).astype(f32),
+        "inverse_pitch_per_ns": GRID_STEPS_PER_TAU / (tau_s * 1e9),
+        "inverse_tau_per_s": (1.0 / tau_s).astype(f32),
+        "first_slow": int(np.searchsorted(tau_s, reference_age_s, side="right")),
+        "noise_from_zero": from_zero,
+        "zero_start_curve": _zero_start_sigma(card) if from_zero else _NO_LINE,
+        "log2_forget_s": f32(np.log2(FORGOTTEN_AFTER * tau_s[0])),
+        "states_per_octave": f32(1.0 / spacing),
+        "log2_decay_per_step": f32(-_LOG2_E / GRID_STEPS_PER_TAU),
+    }
+
+
+def _pulses(card: DeviceCard) -> dict[str, Any]:
+    steps, curve, f32 = card.accumulation, card.programming_curve, np.float32
+    # Equal steps of the cube root: the branch is steepest where melting begins.
+    depth = np.linspace(0.0, 1.0, _MELT_POINTS) ** 3
+    pulses = np.arange(MEMORY_POINTS, 0, -1)  # ascending memory
+    reference_a = curve.reference_current_a
+    return {
+        "melt_curve": broken_line(depth, curve.remaining_share(depth), _REMAINING_TOLERANCE),
+        "cycle_curve": broken_line(steps.memory(pulses), steps.cycle_factor(pulses), _CYCLE_TOLERANCE),
+        "log2_memory": f32(np.log2(steps.memory(1))),
+        "boost_s": f32(steps.boost_s),
+        "spread_slope": f32(steps.spread_slope),
+        "spread_offset_s": f32(steps.spread_offset_s),
+        "spread_boost_s": f32(steps.spread_boost_s),
+        "saturation_slope_s_per_a": f32(curve.saturation_slope_s_per_a),
+        "saturation_offset_a": f32(curve.saturation_offset_a),
+        "saturation_reference_s": f32(curve.saturation_s(reference_a)),
+        "ceiling_over_saturation": f32(steps.highest_s / float(curve.saturation_s(reference_a))),
+        "reference_a": f32(reference_a),
+        "inverse_window_per_a": f32(1.0 / (REFERENCE_WINDOW * reference_a)),
+        "dead_zone_a": f32(curve.dead_zone_a),
+        "floor_s": f32(curve.floor_s),
+        "reset_median_s": f32(curve.reset_median_s),
+        "reset_log2_spread": f32(_LOG2_E * curve.reset_ln_spread),
+        "cycle_log2_spread": f32(_LOG2_E * curve.cycle_spread),
+        "jump_s": f32(steps.jump_s),
+        "log2_jump_decay_per_s": f32(-_LOG2_E / steps.jump_range_s),
+    }
+
+
+def _nothing_of_pulses(card: DeviceCard) -> dict[str, Any]:
+    """Return the numbers of the pulse laws where there are no pulses; a RESET draw is kept where the card has one."""
+    zero = np.float32(0.0)
+    names = (
+        "log2_memory", "boost_s", "spread_slope", "spread_offset_s", "spread_boost_s", "saturation_slope_s_per_a",
+        "saturation_offset_a", "saturation_reference_s", "ceiling_over_saturation", "reference_a",
+        "inverse_window_per_a", "dead_zone_a", "floor_s", "cycle_log2_spread", "jump_s", "log2_jump_decay_per_s",
+    )  # fmt: skip
+    curve = card.programming_curve if card.has("programming_curve") else None
+    return {
+        **dict.fromkeys(names, zero),
+        "melt_curve": _NO_LINE,
+        "cycle_curve": _NO_LINE,
+        "reset_median_s": np.float32(0.0 if curve is None else curve.reset_median_s),
+        "reset_log2_spread": np.float32(0.0 if curve is None else _LOG2_E * curve.reset_ln_spread),
+    }
+
+
+def _deaths(card: DeviceCard) -> dict[str, Any]:
+    f32 = np.float32
+    wear = card.endurance if card.has("endurance") else None
+    damage = card.damage if card.has("damage") else None
+    mean, spread = (_NEVER, 0.0) if damage is None else (damage.current_mean_a, damage.current_spread_a)
+    return {
+        "earliest_failure": f32(_NEVER if wear is None else wear.lifetime_pulses(1.0 - _LEAST_RANK)),
+        "lifetime_pulses": f32(_NEVER if wear is None else wear.scale_pulses),
+        "inverse_lifetime_shape": f32(1.0 if wear is None else 1.0 / wear.shape),
+        "stuck_set_share": f32(0.0 if wear is None else wear.stuck_set_share),
+        "least_damage_a": f32(mean - _SURELY_SIGMA * spread),
+        "damage_mean_a": f32(mean),
+        "damage_spread_a": f32(spread),
+    }
+
+
+def _switching(card: DeviceCard) -> dict[str, Any]:
+    f32 = np.float32
+    law = card.threshold_switching if card.has("threshold_switching") else None
+    return {
+        "switch_amorphous_v": f32(_NEVER if law is None else law.amorphous_voltage_v),
+        "switch_smallest_v": f32(_NEVER if law is None else law.smallest_voltage_v),
+        "switch_largest_s": f32(1.0 if law is None else law.largest_g * card.g_max_s),
+        "switch_drift": f32(0.0 if law is None else law.drift_per_efold * np.log(2.0)),  # per octave
+        "switch_spread": f32(0.0 if law is None else law.spread),
+        "switch_share": f32(0.0 if law is None else law.share_after),
+    }
+
+
+def _error_line(card: DeviceCard) -> NDArray[np.float32]:
+    log2_g, g_s = _over_conductance()
+    sigma_s = card.programming_error.sigma_s(g_s / card.g_max_s)
+    return broken_line(log2_g, sigma_s, _SIGMA_TOLERANCE * card.g_max_s)
+
+
+def _over_age() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the grid of curves over the age: its binary logarithm, and the age (s)."""
+    log2_age = _LOG2_AGE_LOWEST + np.arange(16 * _AGE_OCTAVES + 1) / 16.0
+    return log2_age, np.exp2(log2_age)
+
+
+def _grown(card: DeviceCard, age_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Variance of each state an age after it was zero, ``var_k (1 - exp(-2 a / tau_k))``, shape (ages, states)."""
+    noise = card.read_noise
+    share = -np.expm1(-2.0 * age_s[:, np.newaxis] / noise.time_constants_s())
+    return np.asarray(share * noise.state_variances(), np.float64)
+
+
+def _zero_start_sigma(card: DeviceCard) -> NDArray[np.float32]:
+    log2_age, age_s = _over_age()
+    sigma = 0.5 * np.log2(_grown(card, age_s).sum(axis=1))
+    return broken_line(log2_age, sigma, _LOG2_ZERO_START_TOLERANCE)
+
+
+def zero_start_line(card: DeviceCard, left: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Broken line over log2 of the age (s) of what averaging leaves of noise that began at zero.
+
+    Parameters
+    ----------
+    left : ndarray, shape (states,)
+        Share of each state's variance that is left.
+
+    Returns
+    -------
+    ndarray of float32, shape (k, 2)
+        Of log2 of the factor on the sum of all states; without rows where the noise starts stationary.
+    """
+    if card.read_noise.start != "zero":
+        return _NO_LINE
+    log2_age, age_s = _over_age()
+    grown = _grown(card, age_s)
+    factor = 0.5 * np.log2((grown * left).sum(axis=1) / grown.sum(axis=1))
+    return broken_line(log2_age, factor, _LOG2_ZERO_START_TOLERANCE)
+
+
+def current_line(card: DeviceCard, voltage_v: float) -> NDArray[np.float32]:
+    """Broken line over log2 of the conductance of log2 of the current over ``G V`` (device-physics §4.1).
+
+    Returns
+    -------
+    ndarray of float32, shape (k, 2)
+        Without rows where nothing changes: at the reference voltage, or without the law.
+    """
+    if not card.has("current_voltage") or voltage_v == card.current_voltage.reference_v:
+        return _NO_LINE
+    log2_g, g_s = _over_conductance()
+    factor = np.log2(card.current_voltage.factor(g_s / card.g_max_s, voltage_v))
+    return broken_line(log2_g, factor, _LOG2_VOLTAGE_TOLERANCE)
 
 
 def thermal_line(card: DeviceCard, temperature_k: float) -> NDArray[np.float32]:
@@ -213,7 +383,7 @@ def thermal_line(card: DeviceCard, temperature_k: float) -> NDArray[np.float32]:
     """
     law = card.temperature
     if temperature_k == law.reference_k:
-        return np.empty((0, 2), np.float32)
+        return _NO_LINE
     log2_g, g_s = _over_conductance()
     factor = law.log_factor(g_s / card.g_max_s, temperature_k) / np.log(2.0)
     return broken_line(log2_g, factor, _LOG2_THERMAL_TOLERANCE)

@@ -186,7 +186,7 @@ class SimulatedController(PoweredBoard):
         self._offset_ns = 0
         self.clock.restart()
         self.state.chip = self.chip = chip
-        self.chip.temperature_k = self._temperature_k
+        self.chip.set_temperature(self._temperature_k, 0)
         self.cycles = np.zeros(chip.cells, np.uint32)
         self.cycle_limit = 0
         self.faults.disarm()

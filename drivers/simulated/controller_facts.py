@@ -99,8 +99,9 @@ class BoardFacts:
         self.converter = Converter.of(self.limits)
         self.text_max = int(self.limits.values["text_max"])
         self.block_max = int(self.limits.values["block_max"])
-        self.temperature_k = temperature_k
         board = state.board
+        self._offset_ns = int(board.get("absolute_ns", 0))
+        self.temperature_k = temperature_k
         self.born_unix_ns = int(board.get("born_unix_ns", born_unix_ns))
         self.boots = int(board.get("boots", 0))
         self.cycle_limit = int(board.get("cycle_limit", 0))
@@ -109,7 +110,6 @@ class BoardFacts:
         self.mask = np.unpackbits(packed, count=self.chip.cells, bitorder="little").astype(np.bool_)
         self.masked = bool(self.mask.any())
         self.all_cells = np.arange(self.chip.cells, dtype=np.uint32)
-        self._offset_ns = int(board.get("absolute_ns", 0))
         self._conditions = (0, 0)
 
     def _array(self, name: str, default: NDArray[Any]) -> NDArray[Any]:
@@ -156,6 +156,13 @@ class BoardFacts:
             raise ScpiError(102)
         return cells
 
+    def obey_card(self, cells: NDArray[np.uint32], *, pulses: bool = False) -> None:
+        """Refuse what leaves the range of a law where the chip is to be strict; raises ScpiError -221."""
+        if self.chip.strict:
+            outside = self.chip.excursions(cells, self.absolute_ns, pulses=pulses)
+            if outside:
+                raise ScpiError(-221, str(outside[0]))
+
     def template(self, index: int) -> PulseTemplate:
         """Pulse template; raises ScpiError 104 where it is undefined."""
         template = self.templates.get(index)
@@ -179,7 +186,8 @@ class BoardFacts:
 
     @temperature_k.setter
     def temperature_k(self, value: float) -> None:
-        self._temperature_k = self.chip.temperature_k = value
+        self._temperature_k = value
+        self.chip.set_temperature(value, self.absolute_ns)
 
     def conditions(self) -> tuple[int, int]:
         """Operation and questionable condition registers (controller-protocol §8.1)."""

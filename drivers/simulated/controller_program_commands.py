@@ -70,6 +70,9 @@ def _run(
     count: int,
 ) -> None:
     board = board_of(link)
+    if board.chip.mode != "physics":
+        raise ScpiError(-221, "target-shortcut knows no pulses; SIM:TARG places cells")
+    board.obey_card(cells, pulses=True)
     template = board.template(index)
     if template.unit == "V":
         drive = Drive(scale, 1.0 / board.chip.drive_resistance_ohm, template.limit_a)

@@ -80,6 +80,7 @@ def _start(board: SimulatedController, handle: int, *, most: int | None = None) 
         raise ScpiError(-222)
     if not board.energised:
         raise ScpiError(207)
+    board.obey_card(cells)
     read_id = (board.last_read.id if board.last_read is not None else 0) + 1
     read = ReadOperation(
         read_id,

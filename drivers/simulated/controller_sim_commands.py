@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from drivers.simulated.clock import TIME_END_NS
-from drivers.simulated.controller_array_commands import window_of_cells
+from drivers.simulated.controller_array_commands import ANY_HANDLE, window_of_cells
 from drivers.simulated.controller_system_commands import board_of
 from drivers.simulated.faults import FAULT_PARAMETERS
 from drivers.simulated.scpi import Connection, nr3
-from drivers.simulated.scpi_commands import Command, Float, Int, Word
+from drivers.simulated.scpi_commands import Bytes, Command, Float, Int, Word
 from drivers.simulated.scpi_errors import ScpiError
 from drivers.simulated.scpi_parser import Unit
 
@@ -47,6 +49,23 @@ def _set_temperature(link: Connection, unit: Unit, kelvin: float) -> None:
     board.protect()
 
 
+def _place(link: Connection, unit: Unit, handle: int, data: memoryview) -> None:
+    board = board_of(link)
+    cells = board.selection(handle)
+    if len(data) != 4 * len(cells):
+        raise ScpiError(103, f"expected {4 * len(cells)} got {len(data)}")
+    targets_s = np.frombuffer(data, np.float32).copy()
+    if board.operation is not None:
+        raise ScpiError(-213)
+    if board.chip.mode != "target-shortcut":
+        raise ScpiError(-221, "a chip of pulses; its cells cannot be placed at targets")
+    if (targets_s < 0).any() or np.isinf(targets_s).any():
+        raise ScpiError(-222, f"entry {int(np.argmax((targets_s < 0) | np.isinf(targets_s)))}")
+    if not board.energised:
+        raise ScpiError(207)
+    board.chip.place(cells, targets_s, np.full(len(cells), board.absolute_ns, np.int64))
+
+
 def _arm(link: Connection, unit: Unit, name: str, *arguments: Any) -> None:
     board = board_of(link)
     if name == "CELL":
@@ -79,5 +98,7 @@ SIM_COMMANDS: list[Command] = [
         "SIM:FAULt:CLEar", _disarm, (Word(words=tuple(FAULT_PARAMETERS), optional=True),), protected=True
     ),
     window_of_cells("SIM:TRUTh?", lambda board, cells: board.chip.truth(cells, board.absolute_ns), "<f4"),
+    window_of_cells("SIM:HEALth?", lambda board, cells: board.chip.health(cells), "u1"),
+    Command("SIM:TARGet", _place, (ANY_HANDLE, Bytes()), protected=True),
     window_of_cells("SIM:PULSes?", lambda board, cells: board.chip.pulses(cells), "<u4"),
 ]

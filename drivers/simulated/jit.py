@@ -20,15 +20,24 @@ __all__ = ["inline", "kernel", "subroutine"]
 
 _SOURCES = (
     "cell_model.py",
+    "conditions.py",
+    "converter_kernel.py",
+    "crystallisation_kernel.py",
+    "current_kernel.py",
+    "death_kernel.py",
     "device_kernel.py",
     "grouping.py",
+    "heat.py",
     "jit.py",
     "layout.py",
     "noise_kernel.py",
+    "place_kernel.py",
     "pulse_kernel.py",
     "random_numbers.py",
     "read_buffer.py",
     "read_kernel.py",
+    "switch_kernel.py",
+    "telegraph_kernel.py",
 )
 
 Function = Callable[..., Any]

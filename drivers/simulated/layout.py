@@ -23,7 +23,8 @@ EXPONENT = 2  # drift exponent of this programming event
 STRENGTH = 3  # Q_s
 LOW_SUM = 4  # noise of the hidden fast states 0 .. LOW-1
 HIGH_SUM = 5  # noise of the hidden slow states HIGH .. end
-STATE_ROWS = 6
+DOSE = 6  # crystallisation by reading since the pulse, in lifetimes
+STATE_ROWS = 7
 
 # Rows of CellArrays.device (float32), frozen when the chip is made
 FULL = 0  # S, largest conductance
@@ -46,9 +47,15 @@ MEMORY = 2  # SET pulses since the last melt
 LOW = 0  # states below are hidden in LOW_SUM; FRESH until the first read after a pulse
 HIGH = 1  # states from here on are hidden in HIGH_SUM
 STUCK = 2
+TELEGRAPH = 3  # bits 0 and 1: levels of the fluctuators; bit 2: they were looked at since the pulse
+MARK_ROWS = 4
+SWITCHED = 8  # bit 3 of TELEGRAPH: the state is that of threshold switching, not of a pulse
 
 FRESH = 255
-NOT_STUCK, STUCK_SET, STUCK_RESET, STUCK_OPEN = 0, 1, 2, 3
+LUMP = (
+    254  # in LOW, noise that starts at zero: LOW_SUM holds all states, as of the first look after the pulse
+)
+NOT_STUCK, STUCK_SET, STUCK_RESET, STUCK_OPEN, RESISTOR = 0, 1, 2, 3, 4
 
 
 def blocks_for(cells: int) -> int:
@@ -108,6 +115,6 @@ def _plan(cells: int, noise_states: int) -> list[tuple[str, tuple[int, int, int]
         "noise": (noise_states, np.float32),
         "time": (2, np.int64),
         "count": (3, np.uint32),
-        "mark": (3, np.uint8),
+        "mark": (MARK_ROWS, np.uint8),
     }
     return [(name, (blocks_for(cells), number, LANES), dtype) for name, (number, dtype) in rows.items()]

@@ -16,7 +16,7 @@ from numpy import float32, float64, int32
 
 from drivers.simulated.jit import subroutine
 from drivers.simulated.pulse_kernel import copy_lanes
-from drivers.simulated.random_numbers import LANES, Kind, exp2, log2, normals
+from drivers.simulated.random_numbers import LANES, Kind, broken_line, exp2, log2, normals
 from drivers.simulated.read_buffer import (
     ADVANCE,
     B0,
@@ -25,6 +25,7 @@ from drivers.simulated.read_buffer import (
     HIGH_SUM,
     LOW_SUM,
     NOW,
+    PULSED,
     REVEAL,
     SEEN,
     SINCE,
@@ -33,27 +34,43 @@ from drivers.simulated.read_buffer import (
     Y,
 )
 
-__all__ = ["advance_states", "count_forgotten", "draw_low", "reveal_low", "shrink_high", "sum_states"]
+__all__ = [
+    "advance_states",
+    "average_from_zero",
+    "count_forgotten",
+    "draw_low",
+    "hold_states",
+    "reveal_low",
+    "reveal_lump",
+    "shrink_high",
+    "start_from_zero",
+    "sum_states",
+]
 
 _STATE_KIND = int(Kind.READ_STATE)
 _ZERO, _ONE, _TINY = float32(0.0), float32(1.0), float32(1e-30)
+_TWO_LOG2E, _NS = float32(2.8853901), 1e-9
 
 
 @subroutine
-def count_forgotten(buffer, known, m):  # type: ignore[no-untyped-def]
-    """Count per lane the states that have forgotten the last look, into ``known[1]``; returns their range."""
+def count_forgotten(buffer, known, fresh, m):  # type: ignore[no-untyped-def]
+    """Count per lane the states that have forgotten the last look, into `known`; returns their range.
+
+    On the lanes not read since their pulse (`fresh`) no state is known but the sum of the slow ones; where
+    all states began at zero with the pulse, none has to be known.
+    """
     fewest, most = int32(255), int32(0)
     states = int32(m.weight.shape[0])
-    slow = int32(m.first_slow)
+    slow = states if m.noise_from_zero else int32(m.first_slow)
     for i in range(LANES):
         octaves = log2(max(buffer[SINCE + i], _TINY)) - m.log2_forget_s
         number = min(max(octaves * m.states_per_octave + _ONE, _ZERO), float32(states))
         count = int32(number)
-        count = max(count, slow) if known[0, i] != int32(0) else count
-        known[1, i] = count
+        count = max(count, slow) if fresh[i] != int32(0) else count
+        known[i] = count
     for i in range(LANES):
-        fewest = min(fewest, known[1, i])
-        most = max(most, known[1, i])
+        fewest = min(fewest, known[i])
+        most = max(most, known[i])
     return fewest, most
 
 
@@ -94,6 +111,73 @@ def reveal_low(lane, event, buffer, words, x, known, low, m, key):  # type: igno
             mine = (k >= known[i]) & (k < low[i])
             x[k, i] = value if mine else x[k, i]
             buffer[LOW_SUM + i] = buffer[LOW_SUM + i] - (weight * value if mine else _ZERO)
+
+
+@subroutine
+def hold_states(lane, event, buffer, words, x, known, boundary, held, m, key):  # type: ignore[no-untyped-def]
+    """Reveal all states from boundary `held` on, so that only faster ones remain in the sum."""
+    above = int32(0)
+    for i in range(LANES):
+        boundary[i] = min(known[i], int32(held))
+        above += int32(known[i] > int32(held))
+    if above > int32(0):
+        reveal_low(lane, event, buffer, words, x, boundary, known, m, key)
+        copy_lanes(boundary, known, LANES)
+
+
+@subroutine
+def start_from_zero(buffer, fresh, m):  # type: ignore[no-untyped-def]
+    """On lanes not read since a pulse that set all states to zero: draw their sum, the noise of this age."""
+    for i in range(LANES):
+        buffer[U + i] = log2(max(buffer[SINCE + i], _TINY))
+    broken_line(m.zero_start_curve, buffer, U, V)
+    for i in range(LANES):
+        whole = exp2(buffer[V + i]) * buffer[B0 + i]
+        buffer[LOW_SUM + i] = whole if fresh[i] != int32(0) else buffer[LOW_SUM + i]
+
+
+@subroutine
+def average_from_zero(buffer, fresh, window):  # type: ignore[no-untyped-def]
+    """Write what the averaging window leaves of a sum that began at zero into row Y."""
+    for i in range(LANES):
+        buffer[U + i] = log2(max(buffer[SINCE + i], _TINY))
+    broken_line(window.from_zero, buffer, U, V)
+    for i in range(LANES):
+        buffer[Y + i] = exp2(buffer[V + i]) * buffer[LOW_SUM + i] if fresh[i] != int32(0) else buffer[Y + i]
+
+
+@subroutine
+def reveal_lump(lane, event, buffer, words, x, known, lump, clocks, m, key):  # type: ignore[no-untyped-def]
+    """Reveal the states that began at zero from their sum at the first look, slowest first, down to `known`.
+
+    At the age a of that look state k has the variance ``var_k (1 - exp(-2 a / tau_k))``.
+    """
+    states = m.weight.shape[0]
+    for i in range(LANES):
+        buffer[U + i] = float32((clocks[SEEN + i] - clocks[PULSED + i]) * _NS) * -_TWO_LOG2E
+        buffer[V + i] = _ZERO
+    for k in range(states):
+        variance = m.weight[k] * m.weight[k]
+        per_s = m.inverse_tau_per_s[k]
+        for i in range(LANES):
+            buffer[V + i] += variance * (_ONE - exp2(buffer[U + i] * per_s))
+    group = -1
+    for k in range(states - 1, -1, -1):
+        if k // 4 != group:
+            group = k // 4
+            normals(lane, event, _STATE_KIND, 2 + 2 * group, key, words, buffer, REVEAL)
+        weight, per_s = m.weight[k], m.inverse_tau_per_s[k]
+        row = REVEAL + (k - 4 * group) * LANES
+        for i in range(LANES):
+            variance = weight * weight * (_ONE - exp2(buffer[U + i] * per_s))
+            rest = max(buffer[V + i] - variance, _ZERO)
+            share = variance / max(buffer[V + i], _TINY)
+            drawn = float32(math.sqrt(rest * share)) * buffer[row + i]
+            value = share * buffer[LOW_SUM + i] + drawn
+            mine = (lump[i] != int32(0)) & (k >= known[i])
+            x[k, i] = value / weight if mine else x[k, i]
+            buffer[LOW_SUM + i] -= value if mine else _ZERO
+            buffer[V + i] = rest if mine else buffer[V + i]
 
 
 @subroutine
@@ -201,8 +285,11 @@ def advance_states(lane, event, buffer, words, x, reach, known, high, clocks, m,
 
 
 @subroutine
-def sum_states(buffer, x, known, high, m, low_window, window, high_window):  # type: ignore[no-untyped-def]
-    """Sum the noise over the averaging window of the reading, in units of Q_s, into row Y."""
+def sum_states(buffer, x, known, high, m, window, held):  # type: ignore[no-untyped-def]
+    """Sum the noise over the averaging window of the reading, in units of Q_s, into row Y.
+
+    Where states are held (`held` >= 0) the sum of the faster ones is left out.
+    """
     bottom, most, top, least = int32(255), int32(0), int32(0), int32(255)
     for i in range(LANES):
         bottom = min(bottom, known[i])
@@ -210,15 +297,16 @@ def sum_states(buffer, x, known, high, m, low_window, window, high_window):  # t
         top = max(top, high[i])
         least = min(least, high[i])
     if bottom == most and top == least:
-        low_factor, high_factor = low_window[bottom], high_window[top]
+        low_factor = _ZERO if held >= 0 else window.low[bottom]
+        high_factor = window.high[top]
         for i in range(LANES):
             buffer[Y + i] = low_factor * buffer[LOW_SUM + i] + high_factor * buffer[HIGH_SUM + i]
     else:
         for i in range(LANES):
-            low_part = low_window[known[i]] * buffer[LOW_SUM + i]
-            buffer[Y + i] = low_part + high_window[high[i]] * buffer[HIGH_SUM + i]
+            low_part = _ZERO if held >= 0 else window.low[known[i]] * buffer[LOW_SUM + i]
+            buffer[Y + i] = low_part + window.high[high[i]] * buffer[HIGH_SUM + i]
     for k in range(bottom, top):
-        factor = m.weight[k] * window[k]
+        factor = m.weight[k] * window.each[k]
         for i in range(LANES):
             shown = (known[i] <= k) & (k < high[i])
             buffer[Y + i] += factor * x[k, i] if shown else _ZERO

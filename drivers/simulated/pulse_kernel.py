@@ -3,7 +3,7 @@
 Order of events (device-physics §1.3, §3): below the dead zone or the minimum width nothing happens; between
 it and the device's melting current a SET step (accumulation law, scaled by the saturation at this current);
 above it a melt, which erases the history. A pulse that acted restarts the drift clock and draws drift
-exponent and slow noise.
+exponent and slow noise. A pulse may also be the cell's last: by wear, or by a current beyond what it bears.
 """
 
 from __future__ import annotations
@@ -13,33 +13,48 @@ from numpy import float32, int32, uint32
 
 from calibration.laws import accumulation
 from drivers.simulated import layout
+from drivers.simulated.crystallisation_kernel import crystallised
+from drivers.simulated.death_kernel import over_current, worn_out
 from drivers.simulated.jit import inline, kernel, subroutine
-from drivers.simulated.random_numbers import LANES, Kind, broken_line, exp2, log2, normals
+from drivers.simulated.random_numbers import LANES, Draw, Kind, broken_line, exp2, log2, normals
 
-__all__ = ["BUFFER_SIZE", "DRIFT_AT", "Z_AT", "begin_event", "copy_lanes", "is_whole_block", "pulse_range"]
+__all__ = [
+    "BUFFER_SIZE",
+    "DRIFT_AT",
+    "FULL_AT",
+    "Z_AT",
+    "begin_event",
+    "copy_lanes",
+    "is_whole_block",
+    "pulse_range",
+]
 
 _mean_step = inline(accumulation.mean_step)
 _spread_step = inline(accumulation.spread_step)
 
-_PULSED, _SEEN = layout.PULSED, layout.SEEN
+_PULSED = layout.PULSED
 _PULSES, _MEMORY = layout.PULSES, layout.MEMORY
 _LOW, _HIGH, _STUCK, _FRESH = layout.LOW, layout.HIGH, layout.STUCK, layout.FRESH
+_TELEGRAPH = layout.TELEGRAPH
 
 # Offsets of the rows of the local float32 buffer: state, device, then amplitude, four normals and scratch
-_CONDUCTANCE, _DIVISOR, _EXPONENT, _STRENGTH, _LOW_SUM, _HIGH_SUM = (
+_CONDUCTANCE, _DIVISOR, _EXPONENT, _STRENGTH, _LOW_SUM, _HIGH_SUM, _DOSE = (
     row * LANES
     for row in (
-        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
+        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM,
+        layout.DOSE,
     )
 )  # fmt: skip
 _D = layout.STATE_ROWS * LANES
 _FULL, _MELT, _AMORPHOUS = (_D + row * LANES for row in (layout.FULL, layout.MELT, layout.AMORPHOUS))
 _STEP, _DRIFT = _D + layout.STEP * LANES, _D + layout.DRIFT * LANES
 _AMPLITUDE = _D + layout.DEVICE_ROWS * LANES
-_Z0, _Z1, _Z2, _Z3, _U, _V, _HISTORY, _CYCLE, _SIZE = (_AMPLITUDE + n * LANES for n in range(1, 10))
-BUFFER_SIZE, DRIFT_AT, Z_AT = _SIZE, _DRIFT, _Z0
+_Z0, _Z1, _Z2, _Z3, _U, _V, _HISTORY, _CYCLE, _JUMP, _SHARE = (_AMPLITUDE + n * LANES for n in range(1, 11))
+_RETENTION = _AMPLITUDE + 11 * LANES  # four rows: normals of the device that matter to a read
+_SIZE = _AMPLITUDE + 15 * LANES
+BUFFER_SIZE, DRIFT_AT, Z_AT, FULL_AT = _SIZE, _DRIFT, _Z0, _FULL
 
-_PULSE_KIND = int(Kind.PULSE)
+_PULSE_KIND, _DEVICE_KIND, _READING = int(Kind.PULSE), int(Kind.DEVICE), int(Draw.READING)
 _ZERO, _ONE, _TWO, _HALF = float32(0.0), float32(1.0), float32(2.0), float32(0.5)
 _TINY = float32(1e-30)
 
@@ -80,6 +95,11 @@ def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-u
         molten = max(full * buffer[_V + i] * exp2(m.cycle_log2_spread * buffer[_Z0 + i]), reset)
         buffer[_V + i] = molten + crystallised * (full - molten)
     for i in range(LANES):
+        buffer[_JUMP + i] = _ZERO
+    if m.jump_s > _ZERO:
+        for i in range(LANES):
+            buffer[_JUMP + i] = m.jump_s * exp2(m.log2_jump_decay_per_s * buffer[_CONDUCTANCE + i])
+    for i in range(LANES):
         g = buffer[_CONDUCTANCE + i]
         full = buffer[_FULL + i]
         history = buffer[_HISTORY + i]
@@ -90,7 +110,7 @@ def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-u
         mean = _mean_step(g, _ZERO, -set_rate, set_rate * saturation, _ZERO)
         distance = abs(current - m.reference_a) * m.inverse_window_per_a
         mean = max(mean, _ZERO) + min(max(_TWO - distance, _ZERO), _ONE) * min(mean, _ZERO)
-        mean = mean + m.boost_s * history * (scale * buffer[_STEP + i])
+        mean = mean + (m.boost_s * history + buffer[_JUMP + i]) * (scale * buffer[_STEP + i])
         spread = _spread_step(g, history, m.spread_slope, m.spread_offset_s, m.spread_boost_s)
         spread = spread * (scale * buffer[_CYCLE + i])
         ceiling = max(min(m.ceiling_over_saturation * line, full), g)
@@ -126,27 +146,46 @@ def begin_event(buffer, acts, m):  # type: ignore[no-untyped-def]
         buffer[_DIVISOR + i] = divisor if does else buffer[_DIVISOR + i]
         buffer[_HIGH_SUM + i] = slow if does else buffer[_HIGH_SUM + i]
         buffer[_LOW_SUM + i] = _ZERO if does else buffer[_LOW_SUM + i]
+        buffer[_DOSE + i] = _ZERO if does else buffer[_DOSE + i]
+
+
+@subroutine
+def _crystallise(lane, no_event, buffer, words, kind, pulsed, now, c, key):  # type: ignore[no-untyped-def]
+    """Let the state have crystallised as far as it has before the pulse meets it."""
+    normals(lane, no_event, _DEVICE_KIND, _READING, key, words, buffer, _RETENTION)
+    crystallised(
+        buffer, _DOSE, _RETENTION + LANES, _SHARE, pulsed, now, c.hot_start_ns, c.hot_end_ns, c.hot_rate,
+        c.retention_spread, c.exponent,
+    )  # fmt: skip
+    for i in range(LANES):
+        g = buffer[_CONDUCTANCE + i]
+        grown = g + buffer[_SHARE + i] * max(buffer[_FULL + i] - g, _ZERO)
+        buffer[_CONDUCTANCE + i] = grown if kind[i] == int32(0) else g
 
 
 @kernel
 def pulse_range(  # type: ignore[no-untyped-def]
-    lo, hi, cells, amplitude, end_ns, state, device, noise, time, count, mark, m, key, set_rate, crystallised,
-    wide, times,
+    lo, hi, cells, amplitude, end_ns, state, device, time, count, mark, m, key, set_rate, crystallised_edge, wide,
+    times, states, c,
 ):  # fmt: skip
     """Give ``times`` pulses to the cells of entries lo .. hi-1 whose amplitude is positive.
 
-    Bits depend on (key, cell, pulse number of the cell) alone. Entries must not repeat a cell.
+    Bits depend on (key, cell, pulse number of the cell, its age where it crystallises) alone. Entries must not
+    repeat a cell.
     """
     buffer = np.empty(_SIZE, np.float32)
     words = np.empty(4 * LANES, np.uint32)
     lane = np.zeros(LANES, np.uint32)
+    no_event = np.zeros(LANES, np.uint32)
     event = np.zeros(LANES, np.uint32)
     memory = np.zeros(LANES, np.int32)
+    kind = np.zeros(LANES, np.int32)
     acts = np.zeros(LANES, np.int32)
+    lives = np.zeros(LANES, np.int32)
     end = np.zeros(LANES, np.int64)
+    pulsed = np.zeros(LANES, np.int64)
     buffer[:] = _ONE
-    low = np.uint8(0) if m.noise_from_zero else np.uint8(_FRESH)
-    high = np.uint8(noise.shape[1]) if m.noise_from_zero else np.uint8(m.first_slow)
+    high = np.uint8(states) if m.noise_from_zero else np.uint8(m.first_slow)
     position = lo
     while position < hi:
         block = int(cells[position]) >> 8
@@ -168,10 +207,11 @@ def pulse_range(  # type: ignore[no-untyped-def]
             for r in range(layout.DEVICE_ROWS):
                 copy_lanes(device[block, r], buffer[_D + r * LANES :], LANES)
             copy_lanes(count[block, _PULSES], event, LANES)
+            copy_lanes(time[block, _PULSED], pulsed, LANES)
             for i in range(LANES):
                 memory[i] = int32(min(count[block, _MEMORY, i], uint32(1000)))
             for i in range(LANES):
-                acts[i] = int32(mark[block, _STUCK, i] == 0)
+                kind[i] = int32(mark[block, _STUCK, i])
         else:
             while position < hi and n < LANES:
                 if amplitude[position] > _ZERO:
@@ -187,15 +227,25 @@ def pulse_range(  # type: ignore[no-untyped-def]
                 for r in range(layout.DEVICE_ROWS):
                     buffer[_D + r * LANES + i] = device[b, r, j]
                 event[i] = count[b, _PULSES, j]
+                pulsed[i] = time[b, _PULSED, j]
                 memory[i] = int32(min(count[b, _MEMORY, j], uint32(1000)))
-                acts[i] = int32(mark[b, _STUCK, j] == 0)
+                kind[i] = int32(mark[b, _STUCK, j])
+            for i in range(n, LANES):
+                buffer[_AMPLITUDE + i] = _ZERO
+                event[i] = uint32(0)
         for i in range(LANES):
-            acts[i] = acts[i] if (wide and buffer[_AMPLITUDE + i] >= m.dead_zone_a) else int32(0)
+            does = wide and kind[i] == int32(0) and buffer[_AMPLITUDE + i] >= m.dead_zone_a
+            acts[i] = int32(does)
+            lives[i] = int32(does)
+        if c.crystallises:
+            _crystallise(lane, no_event, buffer, words, kind, pulsed, end, c, key)
         for _ in range(times):
             for i in range(LANES):
                 event[i] = uint32(event[i] + uint32(1))
             normals(lane, event, _PULSE_KIND, 0, key, words, buffer, _Z0)
-            _step(buffer, memory, acts, m, set_rate, crystallised)
+            _step(buffer, memory, lives, m, set_rate, crystallised_edge)
+            over_current(lane, no_event, buffer, words, _AMPLITUDE, _CONDUCTANCE, kind, lives, m, key)
+            worn_out(lane, event, no_event, buffer, words, _FULL, _CONDUCTANCE, kind, lives, m, key)
         begin_event(buffer, acts, m)
         if whole:
             for r in range(layout.STATE_ROWS):
@@ -204,11 +254,17 @@ def pulse_range(  # type: ignore[no-untyped-def]
             for i in range(LANES):
                 count[block, _MEMORY, i] = uint32(memory[i])
             for i in range(LANES):
-                time[block, _PULSED, i] = end[i] if acts[i] != int32(0) else time[block, _PULSED, i]
+                time[block, _PULSED, i] = end[i] if acts[i] != int32(0) else pulsed[i]
             for i in range(LANES):
-                mark[block, _LOW, i] = low if acts[i] != int32(0) else mark[block, _LOW, i]
+                mark[block, _LOW, i] = np.uint8(_FRESH) if acts[i] != int32(0) else mark[block, _LOW, i]
             for i in range(LANES):
                 mark[block, _HIGH, i] = high if acts[i] != int32(0) else mark[block, _HIGH, i]
+            for i in range(LANES):
+                mark[block, _STUCK, i] = np.uint8(kind[i])
+            for i in range(LANES):
+                mark[block, _TELEGRAPH, i] = (
+                    np.uint8(0) if acts[i] != int32(0) else mark[block, _TELEGRAPH, i]
+                )
         else:
             for i in range(n):
                 b, j = int(lane[i]) >> 8, int(lane[i]) & 255
@@ -218,11 +274,7 @@ def pulse_range(  # type: ignore[no-untyped-def]
                 count[b, _MEMORY, j] = uint32(memory[i])
                 if acts[i] != 0:
                     time[b, _PULSED, j] = end[i]
-                    mark[b, _LOW, j] = low
+                    mark[b, _LOW, j] = np.uint8(_FRESH)
                     mark[b, _HIGH, j] = high
-        if m.noise_from_zero:
-            for i in range(n):
-                if acts[i] != 0:
-                    b, j = int(lane[i]) >> 8, int(lane[i]) & 255
-                    noise[b, :, j] = _ZERO
-                    time[b, _SEEN, j] = end[i]
+                    mark[b, _STUCK, j] = np.uint8(kind[i])
+                    mark[b, _TELEGRAPH, j] = np.uint8(0)

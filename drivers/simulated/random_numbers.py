@@ -17,7 +17,20 @@ from numpy import float32, int32, uint32, uint64
 
 from drivers.simulated.jit import inline, subroutine
 
-__all__ = ["LANES", "Kind", "broken_line", "exp2", "log2", "normals", "philox", "uniforms"]
+__all__ = [
+    "LANES",
+    "Draw",
+    "Kind",
+    "broken_line",
+    "exp2",
+    "log2",
+    "normal_pair",
+    "normals",
+    "philox",
+    "random_words",
+    "uniform",
+    "uniforms",
+]
 
 LANES = 256
 """Cells of one block: the unit of layout and of vectorisation."""
@@ -28,8 +41,35 @@ class Kind(IntEnum):
 
     READ_STATE = 1
     PULSE = 2
+    TELEGRAPH = 3
     DEVICE = 4
     CONVERTER = 5
+    PLACE = 6
+    COLUMN = 7
+    PRODUCT = 8
+    SWITCH = 9
+    SPATIAL = 10
+
+
+class Draw(IntEnum):
+    """Fourth counter word of `Kind.DEVICE`: what differs from device to device."""
+
+    CURVE = 0
+    """Four normals: full conductance, melting current, amorphous current, SET step."""
+    DRIFT = 1
+    """One normal: the device-bound part of the drift exponent."""
+    READING = 2
+    """Four normals: activation energy, ln of the retention time, threshold voltage, polarity."""
+    STUCK = 3
+    """One uniform: the faults of a new chip."""
+    ENDURANCE = 4
+    """Two uniforms: rank among the lifetimes, and which end it takes."""
+    DAMAGE = 5
+    """One normal: the current that opens the device."""
+    FLUCTUATORS = 6
+    """Four words: number, two amplitudes, two time constants."""
+    REFERENCE = 7
+    """One normal: deviation of a reference resistor from its nominal value."""
 
 
 _M0, _M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)
@@ -178,13 +218,15 @@ def normal_pair(a, b):  # type: ignore[no-untyped-def]
     return radius * c, radius * s
 
 
-@subroutine
-def normals(cells, events, kind, draw, key, words, out, at):  # type: ignore[no-untyped-def]
-    """Write four standard normals per lane into the rows of `out` from offset `at` on.
+@inline
+def uniform(word):  # type: ignore[no-untyped-def]
+    """Uniform in [0, 1) with 24 bits from one random word."""
+    return float32(uint32(word >> _BYTE)) * _INV_2_24
 
-    Scratch `words` holds four rows. Buffers of rows are flat, ``row * LANES + lane``: rows of one flat array
-    with constant offsets cannot overlap, so LLVM vectorises without checking.
-    """
+
+@subroutine
+def random_words(cells, events, kind, draw, key, words):  # type: ignore[no-untyped-def]
+    """Write four random words per lane into the four rows of `words`."""
     k0, k1 = key[0], key[1]
     kind, draw = uint32(kind), uint32(draw)
     for i in range(LANES):
@@ -193,6 +235,16 @@ def normals(cells, events, kind, draw, key, words, out, at):  # type: ignore[no-
         words[LANES + i] = b
         words[2 * LANES + i] = c
         words[3 * LANES + i] = d
+
+
+@subroutine
+def normals(cells, events, kind, draw, key, words, out, at):  # type: ignore[no-untyped-def]
+    """Write four standard normals per lane into the rows of `out` from offset `at` on.
+
+    Scratch `words` holds four rows. Buffers of rows are flat, ``row * LANES + lane``: rows of one flat array
+    with constant offsets cannot overlap, so LLVM vectorises without checking.
+    """
+    random_words(cells, events, kind, draw, key, words)
     for i in range(LANES):
         x, y = normal_pair(words[i], words[LANES + i])
         out[at + i] = x
@@ -210,7 +262,7 @@ def uniforms(cells, events, kind, draw, key, out, at):  # type: ignore[no-untype
     kind, draw = uint32(kind), uint32(draw)
     for i in range(LANES):
         word, _, _, _ = philox(cells[i], events[i], kind, draw, k0, k1)
-        out[at + i] = float32(uint32(word >> _BYTE)) * _INV_2_24
+        out[at + i] = uniform(word)
 
 
 @subroutine

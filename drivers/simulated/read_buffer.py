@@ -14,7 +14,9 @@ __all__ = [
     "B3",
     "CONDUCTANCE",
     "DIVISOR",
+    "DOSE",
     "EXPONENT",
+    "FULL",
     "HIGH_SUM",
     "LOW_SUM",
     "NOW",
@@ -25,16 +27,18 @@ __all__ = [
     "SINCE",
     "SIZE",
     "STRENGTH",
+    "TELEGRAPH",
     "U",
     "V",
     "Y",
 ]
 
 # State of the cell; the rest is scratch
-CONDUCTANCE, DIVISOR, EXPONENT, STRENGTH, LOW_SUM, HIGH_SUM = (
+CONDUCTANCE, DIVISOR, EXPONENT, STRENGTH, LOW_SUM, HIGH_SUM, DOSE = (
     row * LANES
     for row in (
-        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM
+        layout.CONDUCTANCE, layout.DIVISOR, layout.EXPONENT, layout.STRENGTH, layout.LOW_SUM, layout.HIGH_SUM,
+        layout.DOSE,
     )
 )  # fmt: skip
 _S = layout.STATE_ROWS * LANES
@@ -43,6 +47,8 @@ SINCE, AGE, Y, U, V, RANGE = (_S + n * LANES for n in range(6))
 B0, B1, B2, B3 = (_S + n * LANES for n in range(6, 10))
 REVEAL = _S + 10 * LANES  # four rows
 ADVANCE = _S + 14 * LANES  # four rows
-SIZE = _S + 18 * LANES
+TELEGRAPH = _S + 18 * LANES
+FULL = _S + 19 * LANES
+SIZE = _S + 20 * LANES
 # Rows of the local int64 buffer of clocks
 PULSED, SEEN, NOW = layout.PULSED * LANES, layout.SEEN * LANES, 2 * LANES

@@ -10,6 +10,7 @@ import atexit
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,7 +18,10 @@ from drivers.events import event_address
 from drivers.simulated.resource_lock import ResourceLock
 
 if TYPE_CHECKING:
-    from drivers.bench import BenchFile, Instrument
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from drivers.bench import BenchFile
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.controller_events import Listener
     from drivers.simulated.link import Port
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SimulatedBench", "SimulatedEvents", "SimulatedInstrument", "build_controller", "open_bench"]
 
-MODELS: dict[str, Callable[[Any, Path], SimulatedController]] = {}
+MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
 
 _open: dict[Path, SimulatedBench] = {}
@@ -111,7 +115,10 @@ class SimulatedBench:
             if instrument.simulated is not None:
                 maker = MODELS[instrument.simulated.model]
                 made = SimulatedInstrument(
-                    name, instrument.address, instrument.timeout_s, _maker(maker, instrument, path)
+                    name,
+                    instrument.address,
+                    instrument.timeout_s,
+                    partial(maker, instrument.simulated, path, bench.references),
                 )
                 self.instruments[instrument.address.upper()] = made
                 self.events[name] = SimulatedEvents(made)
@@ -156,12 +163,6 @@ class SimulatedBench:
         self.release()
 
 
-def _maker(
-    maker: Callable[[Any, Path], SimulatedController], instrument: Instrument, path: Path
-) -> Callable[[], SimulatedController]:
-    return lambda: maker(instrument.simulated, path)
-
-
 def _load(path: Path) -> BenchFile:
     from drivers.bench import load_bench  # pydantic and yaml only where a file is opened
 
@@ -184,7 +185,7 @@ def open_bench(path: str | Path) -> SimulatedBench:
         return bench
 
 
-def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
+def build_controller(simulated: Any, bench_path: Path, references: Any = None) -> SimulatedController:
     """Build the board a ``simulated`` section describes, its chip from the state file where one is named.
 
     Parameters
@@ -193,28 +194,46 @@ def build_controller(simulated: Any, bench_path: Path) -> SimulatedController:
         The section, as ``drivers.bench`` models it.
     bench_path : Path
         Paths of cards are relative to its folder.
+    references
+        The section of the bench file that names rows of resistors, None where it has none.
     """
     from calibration.card import DeviceCard
     from drivers.simulated.chip import SimulatedChip
     from drivers.simulated.controller import SimulatedController as Board
     from drivers.simulated.controller_limits import BoardLimits
     from drivers.simulated.layout import CellArrays
+    from drivers.simulated.peculiarities import References
     from drivers.simulated.state_file import InMemory, open_chip
 
     beside = bench_path.parent / str(simulated.card)
-    card = DeviceCard.load(beside if beside.is_file() else simulated.card)
+    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.off)
     geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
+    resistors = References() if references is None else References(references.rows, references.tolerance)
+    options: dict[str, Any] = {
+        **geometry,
+        "threads": simulated.threads,
+        "mode": simulated.mode,
+        "references": resistors,
+        "strict": simulated.strict,
+    }
 
     def make(seed: int) -> SimulatedChip:
-        return SimulatedChip.create(card, **geometry, seed=seed, threads=simulated.threads)
+        return SimulatedChip.create(card, seed=seed, **options)
 
-    def restore(arrays: CellArrays, seed: int) -> SimulatedChip:
-        return SimulatedChip(card, arrays, **geometry, seed=seed, threads=simulated.threads)
+    def restore(arrays: CellArrays, seed: int, past_heat: NDArray[np.int64]) -> SimulatedChip:
+        return SimulatedChip(card, arrays, seed=seed, past_heat=past_heat, **options)
 
     if simulated.state is None:
         state = InMemory(make(simulated.seed))
     else:
-        identity = {"card": card.name, "card_sha256": card.fingerprint(), **geometry, "seed": simulated.seed}
+        identity = {
+            "card": card.name,
+            "card_sha256": card.fingerprint(),
+            **geometry,
+            "seed": simulated.seed,
+            "mode": simulated.mode,
+            "references": {str(row): value for row, value in sorted(resistors.rows.items())},
+        }
         state = open_chip(simulated.state, identity, lambda: make(simulated.seed), restore)
     return Board(
         state,

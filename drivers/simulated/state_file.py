@@ -25,9 +25,9 @@ from drivers.simulated.layout import CellArrays
 
 __all__ = ["InMemory", "StateFileError", "open_chip"]
 
-SCHEMA = "labkit-chip-state/1"
+SCHEMA = "labkit-chip-state/2"
 _HEADER = "chip.json"
-_CELLS, _BOARD = "cells/", "board/"
+_CELLS, _BOARD, _HEAT = "cells/", "board/", "heat"
 _CHUNK = 1 << 24
 _BROKEN = (OSError, KeyError, TypeError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -84,6 +84,7 @@ class _InFile(InMemory):
         """Write the chip and the board's facts, whole or not at all."""
         header = {"schema": SCHEMA, "made_as": self._identity, "seed": self.chip.seed, "board": self.board}
         arrays = {f"{_CELLS}{name}": array for name, array in self.chip.arrays.items().items()}
+        arrays[_HEAT] = self.chip.past_heat(int(self.board.get("absolute_ns", 0)))
         arrays |= {f"{_BOARD}{name}": array for name, array in self.arrays.items()}
         try:
             _write(self._path, header, arrays)
@@ -106,7 +107,7 @@ def open_chip(
     path: Path,
     identity: Mapping[str, Any],
     make: Callable[[], SimulatedChip],
-    restore: Callable[[CellArrays, int], SimulatedChip],
+    restore: Callable[[CellArrays, int, NDArray[np.int64]], SimulatedChip],
 ) -> InMemory:
     """Open the chip in a file, or make a new one where there is no file yet.
 
@@ -117,7 +118,7 @@ def open_chip(
     identity : mapping
         What the chip was made as (card, geometry, seed); a file made as something else is refused.
     make, restore : callable
-        Make the new chip; make the chip of a seed around the memory it had.
+        Make the new chip; make the chip of a seed around the memory it had, and the heat it remembers.
 
     Raises
     ------
@@ -153,7 +154,7 @@ def _load(
     path: Path,
     lock: Any,
     identity: Mapping[str, Any],
-    restore: Callable[[CellArrays, int], SimulatedChip],
+    restore: Callable[[CellArrays, int, NDArray[np.int64]], SimulatedChip],
 ) -> InMemory:
     try:
         with zipfile.ZipFile(path) as archive:
@@ -163,7 +164,7 @@ def _load(
             if schema == SCHEMA and made_as == identity:
                 arrays = {name: _read_array(archive, name) for name in names}
                 cells = {name.removeprefix(_CELLS): array for name, array in arrays.items() if _CELLS in name}
-                chip = restore(CellArrays(**cells), seed)
+                chip = restore(CellArrays(**cells), seed, arrays[_HEAT])
                 state = _InFile(path, lock, identity, chip)
                 state.board = dict(header["board"])
     except _BROKEN as error:

@@ -26,11 +26,12 @@ class FakeChip:
     """Unpulsed cells lie at 1 uS plus a step per cell; a pulse of A ampere moves a cell to 20 uS times A / 0.5 mA."""
 
     drive_resistance_ohm = 5000.0
+    mode, strict = "physics", False
 
     def __init__(self, banks: int = 1, rows: int = 16, cols: int = 16, seed: int = 7) -> None:
         self.banks, self.rows, self.cols, self.seed = banks, rows, cols, seed
         self.cells = banks * rows * cols
-        self.temperature_k = 300.0
+        self.temperatures: list[tuple[float, int]] = []
         self.conductance_s = unpulsed(np.arange(self.cells, dtype=np.uint32))
         self.count = np.zeros(self.cells, np.uint32)
         self.last_end_ns = np.zeros(self.cells, np.int64)
@@ -80,6 +81,15 @@ class FakeChip:
 
     def pulses(self, cells: NDArray[np.uint32]) -> NDArray[np.uint32]:
         return self.count[cells]
+
+    def set_temperature(self, kelvin: float, at_ns: int) -> None:
+        self.temperatures.append((kelvin, at_ns))
+
+    def excursions(self, cells: NDArray[np.uint32], at_ns: int, *, pulses: bool = False) -> list[Any]:
+        return []
+
+    def health(self, cells: NDArray[np.uint32]) -> NDArray[np.uint8]:
+        return np.zeros(cells.size, np.uint8)
 
     def stick(self, cell: int, kind: str) -> None:
         self.stuck[cell] = kind

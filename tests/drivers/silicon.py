@@ -14,7 +14,11 @@ SECOND_NS = 1_000_000_000
 REFERENCE_NS = 38_600_000_000
 """Age at which the conductance of the pulse laws is defined (device-physics §1.2)."""
 US = 1e-6
-IBM90 = DeviceCard.load("ibm90")
+WHOLE_IBM90 = DeviceCard.load("ibm90")
+IBM90 = WHOLE_IBM90.without(
+    "telegraph_noise", "current_voltage", "spatial_correlation", "lines", "columns", "read_disturb"
+)
+"""The cells of the preset alone: no array around them, no noise but 1/f."""
 FINE = {"ranges_a": [1e-4], "adc_bits": 24, "adc_zero": 1 << 22}
 """A converter without visible steps."""
 EIGHT_BITS = {"ranges_a": [1e-5], "adc_bits": 8, "adc_zero": 8}

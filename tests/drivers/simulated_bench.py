@@ -26,9 +26,9 @@ def use_fake_boards(monkeypatch: pytest.MonkeyPatch, **options: Any) -> list[Fak
             "other": SimpleNamespace(address=INSTR, timeout_s=2.0, simulated=section),
             "meter": SimpleNamespace(address="GPIB0::3::INSTR", timeout_s=2.0, simulated=None),
         }
-        return SimpleNamespace(instruments=instruments)
+        return SimpleNamespace(instruments=instruments, references=None)
 
-    def build(section: Any, path: Path) -> Any:
+    def build(section: Any, path: Path, references: Any) -> Any:
         board = make_board(**options)
         states.append(board.state)  # type: ignore[arg-type]
         return board

@@ -103,9 +103,9 @@ def test_heat_raises_the_conductance(g: float, factor: float, current_a: float) 
     silicon.pulse(current_a)
     near = np.abs(silicon.truth() / (g * 25 * US) - 1) < 0.1
     silicon.wait(100.0)
-    silicon.chip.temperature_k = 298.15
+    silicon.chip.set_temperature(298.15, silicon.now_ns)
     cool = np.mean([read_next(silicon) for _ in range(5)], axis=0)
-    silicon.chip.temperature_k = 358.15
+    silicon.chip.set_temperature(358.15, silicon.now_ns)
     warm = np.mean([read_next(silicon) for _ in range(5)], axis=0)
     expected = float(law.factor(g, 358.15) / law.factor(g, 298.15))
     assert expected == pytest.approx(factor, rel=0.03)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from silicon import EIGHT_BITS, IBM90
 
 from drivers.simulated.chip import SimulatedChip
@@ -29,8 +30,8 @@ def make() -> SimulatedChip:
     return SimulatedChip.create(IBM90, **SIZE, seed=5)
 
 
-def restore(arrays: CellArrays, seed: int) -> SimulatedChip:
-    return SimulatedChip(IBM90, arrays, **SIZE, seed=seed)
+def restore(arrays: CellArrays, seed: int, past_heat: NDArray[np.int64]) -> SimulatedChip:
+    return SimulatedChip(IBM90, arrays, **SIZE, seed=seed, past_heat=past_heat)
 
 
 def opened(path: Path, **other: Any) -> InMemory:
