@@ -193,7 +193,7 @@ class Bench:
             setup = replace(setup, range_a=max(self.chip.limits().read_ranges_a))
         reading = self.chip.read(cells, setup)
         assert reading.t_ns is not None  # noqa: S101 - asked for
-        age_s = 1e-9 * (reading.t_ns.astype(np.int64) - self._pulsed_ns[cells])
+        age_s = (1e-9 * (reading.t_ns.astype(np.int64) - self._pulsed_ns[cells])).astype(np.float64)
         return reading.g_s.astype(np.float64), age_s
 
     def truth_s(self, cells: NDArray[np.uint32] | None = None) -> NDArray[np.float64]:

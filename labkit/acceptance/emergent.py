@@ -6,12 +6,13 @@ No number here is drawn from the published programming error: it is what the row
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.chip import ReadSetup
-from labkit.acceptance.conditions import PLAIN, SILENT, STEADY, VARYING
+from labkit.acceptance.conditions import SILENT, STEADY, VARYING
 from labkit.acceptance.explained import PAGE, Explanation
 from labkit.acceptance.loops import Aged, Later, Reread, run_loop, settings, single_read
 from labkit.acceptance.row import Expected, Measured, Row, Status
@@ -240,10 +241,8 @@ def _winners_curse(subject: Subject) -> Iterator[Row]:
                 Reference(value, Status.SIMULATED, source), Expected.within(value, relative=0.15),
                 found[place][number], unit="%",
             )  # fmt: skip
-    steps = [
-        later.value - earlier.value for row in found for earlier, later in zip(row, row[1:], strict=False)
-    ]
-    steps += [b[k].value - a[k].value for a, b in zip(found, found[1:], strict=False) for k in range(3)]
+    steps = [later.value - earlier.value for row in found for earlier, later in pairwise(row)]
+    steps += [b[k].value - a[k].value for a, b in pairwise(found) for k in range(3)]
     yield subject.row(
         "E8", "smallest step of the errors, over lags and over margins", "all rows above",
         Reference(0.0, Status.SIMULATED, source), Expected.between(0.0, np.inf, unit="%"),

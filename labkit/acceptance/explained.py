@@ -28,9 +28,9 @@ class Explanation:
     high: float
     why: str
 
-    def covers(self, value: float) -> bool:
-        """Whether the argument explains a value."""
-        return self.low <= value <= self.high
+    def covers(self, value: float, room: float = 0.0) -> bool:
+        """Whether the argument explains a value, with `room` for the noise of a small sample."""
+        return self.low - room <= value <= self.high + room
 
     @property
     def note(self) -> str:

@@ -48,7 +48,7 @@ class _Watching:
         self.loop: ProgramLoop | None = None
 
     def start(self, title: str, total: int) -> None:
-        """Nothing has been programmed yet."""
+        """Do nothing: no cell has been programmed yet."""
 
     def advance(self, done: int, note: str = "") -> None:
         """Let the judge look."""
@@ -56,7 +56,7 @@ class _Watching:
             self._judge.look(self._bench, self.loop.result)
 
     def finish(self) -> None:
-        """The last pass has been looked at."""
+        """Do nothing: the last pass has been looked at."""
 
 
 def run_loop(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,7 @@ from labkit.report.style import (
 __all__ = ["draw"]
 
 _US = 1e6
-_LAW = {"color": INK, "ls": (0, (4, 2)), "lw": 1.2}
+_LAW: dict[str, Any] = {"color": INK, "ls": (0, (4, 2)), "lw": 1.2}
 
 
 def draw(card: DeviceCard, evidence: dict[str, Any]) -> list[tuple[Figure, Canvas]]:
@@ -148,7 +149,7 @@ def _noise(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
         evidence["spectrum"], (BLUE, GREEN), ("reads 11 ms apart", "reads 1.6 ms apart"), strict=True
     ):
         edges = np.geomspace(f_hz[0], min(f_hz[-1], 60.0), 24)
-        inside = [(f_hz >= a) & (f_hz < b) for a, b in zip(edges, edges[1:], strict=False)]
+        inside = [(f_hz >= a) & (f_hz < b) for a, b in pairwise(edges)]
         x = [float(f_hz[part].mean()) for part in inside if part.any()]
         y = [float(power[part].mean()) for part in inside if part.any()]
         left.loglog(x, y, "o", color=colour, ms=3.4, label=label)

@@ -68,7 +68,11 @@ def _accumulation(subject: Subject) -> Iterator[Row]:
         np.quantile(grown, [0.05, 0.25, 0.5, 0.75, 0.95], axis=1),
         grown.mean(axis=1),
     )
-    law = None if subject.follows("ibm90", "accumulation") else accumulated_s(subject.card.accumulation, 50, subject.card.programming_curve)
+    law = (
+        None
+        if subject.follows("ibm90", "accumulation")
+        else accumulated_s(subject.card.accumulation, 50, subject.card.programming_curve)
+    )
     source = "accumulation law of this card, 100,000 devices"
 
     def reference(table_us: float, ours: float) -> Reference:

@@ -13,6 +13,7 @@ __all__ = ["LEVEL", "Expected", "Measured", "Row", "Status", "Verdict"]
 LEVEL = 0.95
 """Level of every interval that is shown."""
 _Z95 = 1.959964
+_NOTHING = "\u2013"
 
 
 class Status(StrEnum):
@@ -144,18 +145,18 @@ class Row:
     def expected_text(self) -> str:
         """The expected number, as people read it."""
         if self.expected is None or self.expected.value is None:
-            return "–"
+            return _NOTHING
         return written(self.expected.value, self.unit)
 
     @property
     def tolerance_text(self) -> str:
         """What is accepted, in words."""
-        return "–" if self.expected is None else self.expected.tolerance
+        return _NOTHING if self.expected is None else self.expected.tolerance
 
     @property
     def measured_text(self) -> str:
         """The measured number, as people read it."""
-        return "–" if self.measured is None else written(self.measured.value, self.unit, digits=4)
+        return _NOTHING if self.measured is None else written(self.measured.value, self.unit, digits=4)
 
     @property
     def interval_text(self) -> str:
@@ -196,7 +197,7 @@ def written(value: float, unit: str, *, digits: int | None = None) -> str:
     With `digits` significant digits, or by default with at most four, without trailing zeros.
     """
     if not math.isfinite(value):
-        return "–"
+        return _NOTHING
     factor, name = _SCALES.get(unit, (1.0, f"\u00a0{unit}"))
     scaled = value * factor
     if digits is None:

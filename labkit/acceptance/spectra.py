@@ -55,7 +55,7 @@ def spectrum_of(relative: _Floats, interval_s: float) -> Spectrum:
     power = 2.0 * interval_s / float((window**2).sum()) * np.abs(transform) ** 2
     f_hz = np.fft.rfftfreq(n, interval_s)
     inside = slice(4, -1)  # the first ones hold what is left of the trend
-    return Spectrum(f_hz[inside], np.ascontiguousarray(power[inside].T))
+    return Spectrum(f_hz[inside].astype(np.float64), np.ascontiguousarray(power[inside].T, np.float64))
 
 
 def folded(

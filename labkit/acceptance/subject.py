@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from calibration import DeviceCard
 from calibration.presets import preset_names
 from labkit.acceptance.bench import Bench
 from labkit.acceptance.explained import Explanation
 from labkit.acceptance.row import Expected, Measured, Row, Status, Verdict
-
-if TYPE_CHECKING:
-    from labkit.acceptance.row import Row as _Row
 
 __all__ = ["Experiment", "Reference", "Subject"]
 
@@ -60,12 +57,7 @@ class Subject:
         self, cells: int, *off: str, card: DeviceCard | None = None, shortcut: bool = False, chip: int = 0
     ) -> Bench:
         """Return a bench around the card (or a variant of it) with effects switched off; chips differ by number."""
-        card = (card or self.card).without(*(effect for effect in off if effect != "faults"))
-        if "faults" in off and "faults" in card.laws:
-            shares = ("stuck_set_share", "stuck_reset_share")
-            card = card.with_values(
-                {f"laws.faults.parameters.{share}": 0.0 for share in shares}, source="off"
-            )
+        card = (card or self.card).without(*off)
         return Bench(card, cells, seed=(self.seed << 8) + chip, shortcut=shortcut)
 
     def levels(self, cells: int, *off: str, card: DeviceCard | None = None, chip: int = 0) -> Bench:
@@ -103,7 +95,7 @@ class Subject:
 
     def row(
         self,
-        id: str,  # noqa: A002 - what the tables call it
+        row_id: str,
         quantity: str,
         conditions: str,
         reference: Reference,
@@ -116,14 +108,14 @@ class Subject:
     ) -> Row:
         """Judge a measured number; `unless` says why it may lie outside its tolerance, and where then."""
         fits = expected.holds(measured.value)
-        if not fits and self.quick and measured.error > 0:
-            room = _QUICK_ERRORS * measured.error
+        room = _QUICK_ERRORS * measured.error if self.quick else 0.0
+        if not fits and room > 0:
             fits = measured.value + room >= expected.low and measured.value - room <= expected.high
         verdict = Verdict.OK if fits else Verdict.MISS
-        if not fits and unless is not None and unless.covers(measured.value):
+        if not fits and unless is not None and unless.covers(measured.value, room):
             verdict, note = Verdict.EXPLAINED, unless.note
         return Row(
-            id,
+            row_id,
             quantity,
             conditions,
             reference.status,
@@ -137,24 +129,24 @@ class Subject:
 
     def unreachable(
         self,
-        id: str,
+        row_id: str,
         quantity: str,
         conditions: str,
         reference: Reference,
         *,
         unit: str = "1",
-        note: str,  # noqa: A002
+        note: str,
     ) -> Row:
         """Return a row that the chip interface cannot measure, with the argument."""
-        expected = Expected(reference.value, reference.value, reference.value, "–")
+        expected = Expected(reference.value, reference.value, reference.value, "exact")
         return Row(
-            id, quantity, conditions, reference.status, reference.source, unit, expected, None,
+            row_id, quantity, conditions, reference.status, reference.source, unit, expected, None,
             Verdict.EXPLAINED, note,
         )  # fmt: skip
 
-    def absent(self, id: str, quantity: str, why: str) -> _Row:  # noqa: A002
+    def absent(self, row_id: str, quantity: str, why: str) -> Row:
         """Return a row that does not apply to this card."""
-        return Row(id, quantity, "", Status.DERIVED, "", "1", None, None, Verdict.DOES_NOT_APPLY, why)
+        return Row(row_id, quantity, "", Status.DERIVED, "", "1", None, None, Verdict.DOES_NOT_APPLY, why)
 
 
 @dataclass(frozen=True)

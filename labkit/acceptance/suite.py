@@ -94,7 +94,7 @@ class Acceptance:
 
 def known_ids() -> list[str]:
     """Return the ids of all rows, in the order of the tables."""
-    return sorted({id for experiment in EXPERIMENTS for id in experiment.ids}, key=_order)
+    return sorted({row_id for experiment in EXPERIMENTS for row_id in experiment.ids}, key=_order)
 
 
 def unknown_ids(wanted: Collection[str]) -> str:
@@ -151,14 +151,14 @@ def check_card(
 def _measured(experiment: Experiment, subject: Subject) -> Iterable[Row]:
     obstacle = experiment.obstacle(subject)
     if obstacle:
-        return [subject.absent(id, experiment.name, obstacle) for id in experiment.ids]
+        return [subject.absent(row_id, experiment.name, obstacle) for row_id in experiment.ids]
     return experiment.measure(subject)
 
 
-def _order(id: str) -> tuple[int, int]:  # noqa: A002
-    match = re.fullmatch(r"([A-Z])(\d+)", id)
+def _order(row_id: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([A-Z])(\d+)", row_id)
     if match is None:
-        raise ValueError(f"{id!r} is no id of a row")
+        raise ValueError(f"{row_id!r} is no id of a row")
     return list(GROUPS).index(match[1]), int(match[2])
 
 
