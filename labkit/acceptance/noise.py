@@ -178,7 +178,8 @@ _AGES = {1.0: "1 s", 25.0: "25 s", 1e5: "1e5 s"}
 
 def _published_growth(g: float, age_s: float) -> float:
     """Return the spread over G that aihwkit's formula gives (device-physics §2.3, table §2.4)."""
-    return min(0.0088 / g**0.65, 0.2) * math.sqrt(math.log((age_s + 250e-9) / (2.0 * 250e-9)))
+    strength: float = min(0.0088 / g**0.65, 0.2)
+    return strength * math.sqrt(math.log((age_s + 250e-9) / (2.0 * 250e-9)))
 
 
 def _grown(law: ReadNoise, age_s: float) -> float:
