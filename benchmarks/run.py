@@ -64,6 +64,15 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
             Goal("messages_spread", "  the same for 4,096 cells, difference", "", most=0.0),
         ],
     ),
+    "multiply": (
+        "multiply.py",
+        [
+            Goal("products_per_s", "512 x 512 products, every effect on, in process", "1/s", least=2000.0),
+            Goal("numpy_products_per_s", "  the same in plain numpy, float32, same run", "1/s"),
+            Goal("product_ratio", "  time of one over the other", "x numpy"),
+            Goal("single_product_s", "one vector alone", "s"),
+        ],
+    ),
     "memory": (
         "memory.py",
         [Goal("bytes_per_cell", "memory of the board with its chip", "B/cell", most=250.0)],

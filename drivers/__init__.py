@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drivers.bench import BenchError, BenchFile, load_bench
-    from drivers.chip import Batch, BatchReport, Chip, Pulse, PulseKind, Reading, ReadSetup, State
+    from drivers.chip import (
+        Batch,
+        BatchReport,
+        Chip,
+        MatrixVector,
+        Product,
+        Pulse,
+        PulseKind,
+        Reading,
+        ReadSetup,
+        Rectangle,
+        State,
+    )
     from drivers.controller import PcmController
     from drivers.errors import (
         BatchRefused,
@@ -30,6 +42,7 @@ if TYPE_CHECKING:
         ReadCalibrationError,
     )
     from drivers.events import Event, EventListener
+    from drivers.multiplies import Inputs, quantise_inputs
     from drivers.read_calibration import ReadCalibration
 
 __all__ = [
@@ -44,18 +57,23 @@ __all__ = [
     "Event",
     "EventListener",
     "ForeignBatch",
+    "Inputs",
     "InstrumentError",
     "LinkError",
     "LockRefused",
+    "MatrixVector",
     "PcmController",
+    "Product",
     "Pulse",
     "PulseKind",
     "ReadCalibration",
     "ReadCalibrationError",
     "ReadSetup",
     "Reading",
+    "Rectangle",
     "State",
     "load_bench",
+    "quantise_inputs",
 ]
 
 _HOMES = {
@@ -70,18 +88,23 @@ _HOMES = {
     "Event": "events",
     "EventListener": "events",
     "ForeignBatch": "errors",
+    "Inputs": "multiplies",
     "InstrumentError": "errors",
     "LinkError": "errors",
     "LockRefused": "errors",
+    "MatrixVector": "chip",
     "PcmController": "controller",
+    "Product": "chip",
     "Pulse": "chip",
     "PulseKind": "chip",
     "ReadCalibration": "read_calibration",
     "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
+    "Rectangle": "chip",
     "State": "chip",
     "load_bench": "bench",
+    "quantise_inputs": "multiplies",
 }
 
 

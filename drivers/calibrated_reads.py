@@ -16,8 +16,11 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
+    MatrixVector,
+    Product,
     Reading,
     ReadSetup,
+    Rectangle,
     State,
 )
 from drivers.errors import InstrumentError
@@ -72,7 +75,7 @@ class CalibratedChip:
         g_s *= self._per_gain[columns]
         return replace(reading, g_s=g_s)
 
-    def multiply(self, rectangle: Any, inputs: NDArray[np.int8], setup: ReadSetup) -> Any:
+    def multiply(self, rectangle: Rectangle, inputs: NDArray[np.int8], setup: ReadSetup) -> Product:
         """Multiply vectors by the conductances of a rectangle, the currents of its columns corrected.
 
         A vector with negative inputs is measured in two passes that are subtracted, in which the offset of a
@@ -85,14 +88,13 @@ class CalibratedChip:
         InstrumentError
             The chip cannot multiply.
         """
-        inner = getattr(self.chip, "multiply", None)
-        if inner is None:
+        if not isinstance(self.chip, MatrixVector):
             raise InstrumentError(f"{self.chip!r} has no multiply: read its cells and multiply on the host")
         twice = np.asarray((inputs < 0).any(axis=-1))
         if inputs.ndim != 2 or not twice.any() or twice.all():
-            product = inner(rectangle, inputs, setup)
+            product = self.chip.multiply(rectangle, inputs, setup)
             return replace(product, current_a=self._corrected(product.current_a, rectangle.col, twice))
-        parts = [inner(rectangle, inputs[kind], setup) for kind in (~twice, twice)]
+        parts = [self.chip.multiply(rectangle, inputs[kind], setup) for kind in (~twice, twice)]
         current_a = np.empty((len(inputs), rectangle.cols), np.float32)
         current_a[~twice], current_a[twice] = parts[0].current_a, parts[1].current_a
         return replace(

@@ -1,4 +1,4 @@
-"""Driver of the PCM test-chip controller (controller-protocol.md, CORE and TEMP).
+"""Driver of the PCM test-chip controller (controller-protocol.md, CORE, MVM and TEMP).
 
 ::
 
@@ -31,12 +31,15 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
+    Product,
     Reading,
     ReadSetup,
+    Rectangle,
     State,
 )
 from drivers.errors import InstrumentError, ProtocolMismatch
 from drivers.events import EventListener, event_address
+from drivers.multiplies import Multiplies
 from drivers.reads import Reads
 from drivers.results import fetch
 from drivers.selections import Selections
@@ -79,6 +82,9 @@ class PcmController:
         )
         self._batches = Batches(self._session, self._limits, self._selections, self._form)
         self._reads = Reads(self._session, self._limits, self._selections, self._forget)
+        self._multiplies = Multiplies(
+            self._session, self._limits, self._selections, self._reads, self._forget
+        )
 
     @classmethod
     def open(
@@ -349,6 +355,21 @@ class PcmController:
     def read(self, cells: NDArray[np.uint32], setup: ReadSetup, *, stamps: bool = True) -> Reading:
         """Read cells; see :meth:`drivers.reads.Reads.read`."""
         return self._reads.read(cells, setup, stamps=stamps)
+
+    def multiply(self, rectangle: Rectangle, inputs: NDArray[np.int8], setup: ReadSetup) -> Product:
+        """Multiply vectors by the conductances of a rectangle; see :meth:`drivers.multiplies.Multiplies.multiply`.
+
+        Raises
+        ------
+        InstrumentError
+            The board has no group MVM, or what that method says.
+        """
+        if "MVM" not in self._capabilities:
+            raise InstrumentError(
+                f"the board at {self._link.address} cannot multiply: it has no group MVM, only "
+                f"{', '.join(sorted(self._capabilities))}; read the cells and multiply on the host"
+            )
+        return self._multiplies.multiply(rectangle, inputs, setup)
 
     # ---- waiting ------------------------------------------------------------------------------------------
     def wait(self, timeout_s: float) -> State:

@@ -56,7 +56,7 @@ class Reads:
             No answer could be trusted, twice.
         """
         handle, units = self._selections.find(cells)
-        settings = self._read_settings(setup)
+        settings = self.settings_for(setup)
         takes_s = self._read_time_s(cells.size, setup)
         start: list[Unit] = [*units, *settings, "*WAI", f"READ:INIT {handle}", "*WAI", "READ:STAT?"]
         widths = (4, 1, 8) if stamps else (4, 1)
@@ -87,7 +87,8 @@ class Reads:
         except BaseException:
             self._on_loss()  # the message ended somewhere among its units
             raise
-        self._setup, self._session.in_flight = setup, None
+        self.settled(setup)
+        self._session.in_flight = None
         return Reading(
             g_s=blocks[0],
             flags=blocks[1],
@@ -97,7 +98,8 @@ class Reads:
             host_unix_ns=time.time_ns(),
         )
 
-    def _read_settings(self, setup: ReadSetup) -> list[Unit]:
+    def settings_for(self, setup: ReadSetup) -> list[Unit]:
+        """Return what the board must be told before it reads like this; whoever sends it says so to `settled`."""
         if setup == self._setup:
             return []
         full = "AUTO" if setup.range_a is None else repr(float(setup.range_a))
@@ -107,6 +109,10 @@ class Reads:
             f"READ:APER {setup.aperture_s!r}",
             f"READ:RANG {full}",
         ]
+
+    def settled(self, setup: ReadSetup) -> None:
+        """Note that the board has these settings now."""
+        self._setup = setup
 
     def _read_time_s(self, cells: int, setup: ReadSetup) -> float:
         groups = -(-cells // self._limits.parallel_read)

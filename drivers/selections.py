@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.blocks import block_of
+from drivers.chip import Rectangle
 from drivers.errors import InstrumentError
 from drivers.visa import Unit
 
@@ -26,6 +27,7 @@ _LAST = 2**32 - 1
 class _Known:
     handle: int
     cells: NDArray[np.uint32]
+    rectangle: Rectangle | None = None
 
 
 class Selections:
@@ -80,9 +82,24 @@ class Selections:
                 f"a list of {cells.size} cells out of order is {contents.nbytes} bytes, the board takes "
                 f"{self._block_max_bytes} in one message: sort it, or use fewer cells at once"
             )
-        handle = self._free.pop() if self._free else self._known.popitem(last=False)[0]
+        handle = self._next()
         self._known[handle] = _Known(handle, cells.copy())
         return handle, [(f"SEL:{kind} {handle},", block_of(contents))]
+
+    def rectangle(self, rectangle: Rectangle) -> tuple[int, list[Unit]]:
+        """As :meth:`find`, for the cells of a rectangle that the board must know as one."""
+        for known in self._known.values():
+            if known.rectangle == rectangle:
+                self._known.move_to_end(known.handle)
+                return known.handle, []
+        handle = self._next()
+        self._known[handle] = _Known(handle, np.empty(0, np.uint32), rectangle)
+        r = rectangle
+        return handle, [f"SEL:RECT {handle},{r.bank},{r.row},{r.col},{r.rows},{r.cols}"]
+
+    def _next(self) -> int:
+        """Return a free handle, or that of the list not used for the longest time."""
+        return self._free.pop() if self._free else self._known.popitem(last=False)[0]
 
     def _definition(self, cells: NDArray[np.uint32]) -> tuple[str, NDArray[Any]]:
         """Return a bit map for lists in index order, where it is shorter; else the list itself."""

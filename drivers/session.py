@@ -84,7 +84,7 @@ class Session:
     in_flight : int or None
         Batch that may be running, so that its cells are in doubt where the board restarts.
     started : str
-        ``PROG`` or ``READ``: whose state tells how the last operation ended.
+        ``PROG``, ``READ`` or ``MVM``: whose state tells how the last operation ended.
     on_loss : callable
         Called where the board may have lost what it was told: selections, templates, settings.
     """

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Batch, Drive, Geometry, Limits, Pulse
+from drivers.chip import Batch, Drive, Geometry, Limits, Pulse, Rectangle
 from labkit.errors import EnvelopeExceeded, ReferencesProtected, StationError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ __all__ = [
     "check_cells",
     "check_pulse",
     "check_read_voltage",
+    "check_rectangle",
     "check_references",
     "check_shape",
     "reference_cells",
@@ -84,6 +85,14 @@ def check_cells(cells: NDArray[np.uint32], number: int) -> None:
         entry=entry,
         offenders=cells.size - different,
     )
+
+
+def check_rectangle(rectangle: Rectangle, geometry: Geometry) -> None:
+    """Refuse a rectangle that is not on the chip, or has no cells."""
+    try:
+        rectangle.cells(geometry)
+    except IndexError as error:
+        raise EnvelopeExceeded(f"{rectangle} is not on the chip: {error}", quantity="cell") from error
 
 
 def check_pulse(pulse: Pulse, envelope: Envelope, limits: Limits) -> None:

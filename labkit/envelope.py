@@ -21,16 +21,20 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
+    MatrixVector,
+    Product,
     Reading,
     ReadSetup,
+    Rectangle,
     State,
 )
-from drivers.errors import BatchRefused
+from drivers.errors import BatchRefused, InstrumentError
 from labkit.batch_checks import (
     check_amplitudes,
     check_cells,
     check_pulse,
     check_read_voltage,
+    check_rectangle,
     check_references,
     check_shape,
     reference_cells,
@@ -204,6 +208,23 @@ class GuardedChip:
         check_cells(cells, self._geometry.cells)
         with self._message():
             return self.chip.read(cells, setup, stamps=stamps)
+
+    def multiply(self, rectangle: Rectangle, inputs: NDArray[np.int8], setup: ReadSetup) -> Product:
+        """Multiply vectors by the conductances of a rectangle; see :class:`drivers.chip.MatrixVector`.
+
+        Raises
+        ------
+        EnvelopeExceeded
+            Too large a read voltage, or a rectangle that is not on the chip; nothing was sent.
+        InstrumentError
+            The chip cannot multiply.
+        """
+        check_read_voltage(setup.voltage_v, self.envelope)
+        check_rectangle(rectangle, self._geometry)
+        if not isinstance(self.chip, MatrixVector):
+            raise InstrumentError(f"{self.chip!r} has no multiply: read its cells and multiply on the host")
+        with self._message():
+            return self.chip.multiply(rectangle, inputs, setup)
 
     def power(self, on: bool) -> None:
         """Switch the array supply."""

@@ -350,6 +350,7 @@ def test_the_errors_page_names_every_error_and_its_exit_code() -> None:
 def test_the_protocol_page_names_every_command_and_fault_of_the_simulated_board() -> None:
     from drivers.simulated import (
         controller_array_commands,
+        controller_mvm_commands,
         controller_program_commands,
         controller_pulse_commands,
         controller_read_commands,
@@ -361,6 +362,7 @@ def test_the_protocol_page_names_every_command_and_fault_of_the_simulated_board(
     text = reference("controller-protocol-support.md")
     lists = (
         controller_array_commands.ARRAY_COMMANDS,
+        controller_mvm_commands.MVM_COMMANDS,
         controller_program_commands.PROGRAM_COMMANDS,
         controller_pulse_commands.PULSE_COMMANDS,
         controller_read_commands.READ_COMMANDS,

@@ -117,6 +117,8 @@ class CellModel(NamedTuple):
     reset_median_s: np.float32
     reset_log2_spread: np.float32
     cycle_log2_spread: np.float32
+    step_scales_slope: bool
+    full_mean_s: np.float32
     jump_s: np.float32
     log2_jump_decay_per_s: np.float32
     earliest_failure: np.float32
@@ -260,6 +262,8 @@ def _pulses(card: DeviceCard) -> dict[str, Any]:
         "reset_median_s": f32(curve.reset_median_s),
         "reset_log2_spread": f32(_LOG2_E * curve.reset_ln_spread),
         "cycle_log2_spread": f32(_LOG2_E * curve.cycle_spread),
+        "step_scales_slope": steps.device_scales_slope,
+        "full_mean_s": f32(curve.full_conductance_mean_s),
         "jump_s": f32(steps.jump_s),
         "log2_jump_decay_per_s": f32(-_LOG2_E / steps.jump_range_s),
     }
@@ -276,6 +280,8 @@ def _nothing_of_pulses(card: DeviceCard) -> dict[str, Any]:
     curve = card.programming_curve if card.has("programming_curve") else None
     return {
         **dict.fromkeys(names, zero),
+        "step_scales_slope": False,
+        "full_mean_s": zero,
         "melt_curve": _NO_LINE,
         "cycle_curve": _NO_LINE,
         "reset_median_s": np.float32(0.0 if curve is None else curve.reset_median_s),

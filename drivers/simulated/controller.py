@@ -1,6 +1,6 @@
 """The simulated PCM controller board: its boots, its links and how its time passes.
 
-The protocol is controller-protocol.md, groups CORE, TEMP, EVEN and SIM. The commands stand in
+The protocol is controller-protocol.md, groups CORE, MVM, TEMP, EVEN and SIM. The commands stand in
 ``controller_*_commands``, what the board knows in ``controller_facts``, its power and its one overlapped operation
 in ``controller_power``, who listens in ``controller_events``; this file drives them by a virtual clock. Every method
 expects the board's lock to be held unless it says otherwise.
@@ -36,7 +36,7 @@ __all__ = ["SimulatedController"]
 MESSAGE_NS, BYTE_NS = 600_000, 20
 
 _TAG = re.compile(rb"^[\x00-\x20;]*:?SYST(?:EM)?:TAG\?\s+[^;]*;", re.IGNORECASE)
-_POLL = re.compile(rb"^[\x00-\x20;:]*(PROG(?:RAM)?|READ):STAT(?:E)?\?[\x00-\x20;]*$", re.IGNORECASE)
+_POLL = re.compile(rb"^[\x00-\x20;:]*(PROG(?:RAM)?|READ|MVM):STAT(?:E)?\?[\x00-\x20;]*$", re.IGNORECASE)
 
 
 class SimulatedController(PoweredBoard):
@@ -162,6 +162,7 @@ class SimulatedController(PoweredBoard):
         self.operation = None
         self.last_batch = None
         self.last_read = None
+        self.last_product = None
         self.epoch = (0, 0)
         self.protection_k = DEFAULT_PROTECTION_K
         self.faults.after_boot()
@@ -188,6 +189,7 @@ class SimulatedController(PoweredBoard):
         self.state.chip = self.chip = chip
         self.chip.set_temperature(self._temperature_k, 0)
         self.cycles = np.zeros(chip.cells, np.uint32)
+        self.vectors = np.zeros(chip.banks, np.uint64)
         self.cycle_limit = 0
         self.faults.disarm()
         self._boot_now()
@@ -302,7 +304,7 @@ class SimulatedController(PoweredBoard):
     def _poll(self, connection: Connection, message: Message) -> None:
         text = _TAG.sub(b"", message.text)
         poll = _POLL.match(text)
-        kind = "" if poll is None else {b"P": "program", b"R": "read"}[poll.group(1)[:1].upper()]
+        kind = "" if poll is None else {b"P": "program", b"R": "read", b"M": "mvm"}[poll.group(1)[:1].upper()]
         operation = self.operation
         if not kind or operation is None or operation.kind != kind:
             connection.settings["polled"] = None

@@ -121,6 +121,7 @@ def _define(link: Connection, handle: int, make: Callable[[], NDArray[Any]]) -> 
     if board.operation is not None and board.operation.handle == handle:
         raise ScpiError(206)
     cells = np.ascontiguousarray(make(), dtype=np.uint32)
+    board.rectangles.pop(handle, None)
     if len(cells):
         board.selections[handle] = cells
     else:
@@ -154,6 +155,8 @@ def _select_column(link: Connection, unit: Unit, handle: int, bank: int, col: in
 def _select_rectangle(link: Connection, unit: Unit, handle: int, *corner: int) -> None:
     bank, r0, c0, nr, nc = corner
     _define(link, handle, lambda: _rectangle(link, bank, r0, c0, nr, nc))
+    if nr and nc:
+        board_of(link).rectangles[handle] = (bank, r0, c0, nr, nc)
 
 
 def _select_list(link: Connection, unit: Unit, handle: int, data: memoryview) -> None:

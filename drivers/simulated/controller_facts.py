@@ -11,6 +11,7 @@ from drivers.simulated.clock import VirtualClock
 from drivers.simulated.controller_access import DEFAULT_WATCHDOG_S, Access, Watchdog
 from drivers.simulated.controller_events import EventPort
 from drivers.simulated.controller_limits import BoardLimits
+from drivers.simulated.controller_mvm import ProductOperation
 from drivers.simulated.controller_operation import Operation
 from drivers.simulated.controller_program import ProgramOperation
 from drivers.simulated.controller_read import Converter, ReadOperation
@@ -77,7 +78,9 @@ class BoardFacts:
     operation: Operation | None
     last_batch: ProgramOperation | None
     last_read: ReadOperation | None
+    last_product: ProductOperation | None
     selections: dict[int, NDArray[np.uint32]]
+    rectangles: dict[int, tuple[int, int, int, int, int]]
     templates: dict[int, PulseTemplate]
 
     def __init__(
@@ -106,6 +109,7 @@ class BoardFacts:
         self.boots = int(board.get("boots", 0))
         self.cycle_limit = int(board.get("cycle_limit", 0))
         self.cycles = self._array("cycles", np.zeros(self.chip.cells, np.uint32))
+        self.vectors = self._array("vectors", np.zeros(self.chip.banks, np.uint64))
         packed = self._array("mask", np.zeros(-(-self.chip.cells // 8), np.uint8))
         self.mask = np.unpackbits(packed, count=self.chip.cells, bitorder="little").astype(np.bool_)
         self.masked = bool(self.mask.any())
@@ -124,6 +128,7 @@ class BoardFacts:
             born_unix_ns=self.born_unix_ns,
         )
         self.state.arrays["cycles"] = self.cycles
+        self.state.arrays["vectors"] = self.vectors
         self.state.arrays["mask"] = np.packbits(self.mask, bitorder="little")
 
     def _reset_settings(self) -> None:
@@ -132,6 +137,7 @@ class BoardFacts:
         self.over_current = self.supply_failed = False
         self.rails = {name: float(volts) for name, volts in self.limits.values["rails_def"].items()}
         self.selections = {}
+        self.rectangles = {}
         self.templates = {}
         self.read_settings = ReadSettings()
         self.read_settings.voltage_v = min(self.read_settings.voltage_v, self.limits.pair("v_read")[1])
@@ -163,6 +169,12 @@ class BoardFacts:
             if outside:
                 raise ScpiError(-221, str(outside[0]))
 
+    def count_vectors(self, bank: int, count: int) -> int:
+        """Return the running number of the next vector of a bank, which its noise depends on, and count `count`."""
+        first = int(self.vectors[bank])
+        self.vectors[bank] += np.uint64(count)
+        return first
+
     def template(self, index: int) -> PulseTemplate:
         """Pulse template; raises ScpiError 104 where it is undefined."""
         template = self.templates.get(index)
@@ -192,12 +204,13 @@ class BoardFacts:
     def conditions(self) -> tuple[int, int]:
         """Operation and questionable condition registers (controller-protocol §8.1)."""
         kind = self.operation.kind if self.operation is not None else ""
-        operation = {"ramp": 1 << 1, "read": 1 << 4, "program": 1 << 8}.get(kind, 0)
-        read = self.last_read
-        operation |= (1 << 11) if read is not None and read.available else 0
+        operation = {"ramp": 1 << 1, "read": 1 << 4, "mvm": 1 << 4, "program": 1 << 8}.get(kind, 0)
+        results = [result for result in (self.last_read, self.last_product) if result is not None]
+        operation |= (1 << 11) if any(result.available for result in results) else 0
+        latest = max(results, key=lambda result: result.start_ns, default=None)  # a product is a read too
         questionable = int(self.faults.has("RAIL")) | self.over_current << 1 | self.supply_failed << 3
         questionable |= self.too_hot << 4 | self.faults.has("ILOC") << 11
-        questionable |= (1 << 9) if read is not None and read.ended and read.any_clipped else 0
+        questionable |= (1 << 9) if latest is not None and latest.ended and latest.any_clipped else 0
         return operation, questionable
 
     def update_conditions(self) -> None:

@@ -14,7 +14,7 @@ class Operation:
     Attributes
     ----------
     kind : str
-        ``ramp``, ``program`` or ``read``.
+        ``ramp``, ``program``, ``read`` or ``mvm``.
     state : str
         ``RUN``, then how it ended (controller-protocol §5.2).
     start_ns, end_ns : int

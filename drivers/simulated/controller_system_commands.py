@@ -14,7 +14,7 @@ from drivers.simulated.scpi_parser import Unit
 
 __all__ = ["SYSTEM_COMMANDS", "board_of"]
 
-GROUPS = "TEMP,EVEN,SIM"
+GROUPS = "MVM,TEMP,EVEN,SIM"
 _BYTE = Int(0, 255)
 _REGISTER = Int(0, 65535)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from drivers.simulated.controller_array_commands import ARRAY_COMMANDS
+from drivers.simulated.controller_mvm_commands import MVM_COMMANDS
 from drivers.simulated.controller_program_commands import PROGRAM_COMMANDS
 from drivers.simulated.controller_pulse_commands import PULSE_COMMANDS
 from drivers.simulated.controller_read_commands import READ_COMMANDS
@@ -19,6 +20,7 @@ TABLE = CommandTable(
         *PULSE_COMMANDS,
         *PROGRAM_COMMANDS,
         *READ_COMMANDS,
+        *MVM_COMMANDS,
         *SIM_COMMANDS,
     ]
 )

@@ -30,6 +30,7 @@ _SOURCES = (
     "heat.py",
     "jit.py",
     "layout.py",
+    "multiply_kernel.py",
     "noise_kernel.py",
     "place_kernel.py",
     "pulse_kernel.py",

@@ -106,11 +106,13 @@ def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-u
         current = buffer[_AMPLITUDE + i]
         line = max(m.saturation_slope_s_per_a * (current - m.saturation_offset_a), _ZERO)
         scale = min(line / m.saturation_reference_s, _ONE)
-        saturation = min(line * buffer[_STEP + i], full)
-        mean = _mean_step(g, _ZERO, -set_rate, set_rate * saturation, _ZERO)
+        step = buffer[_STEP + i]
+        saturation = min(line if m.step_scales_slope else line * step, full)
+        rate = set_rate * step * (m.full_mean_s / full) if m.step_scales_slope else set_rate
+        mean = _mean_step(g, _ZERO, -rate, rate * saturation, _ZERO)
         distance = abs(current - m.reference_a) * m.inverse_window_per_a
         mean = max(mean, _ZERO) + min(max(_TWO - distance, _ZERO), _ONE) * min(mean, _ZERO)
-        mean = mean + (m.boost_s * history + buffer[_JUMP + i]) * (scale * buffer[_STEP + i])
+        mean = mean + (m.boost_s * history + buffer[_JUMP + i]) * (scale * step)
         spread = _spread_step(g, history, m.spread_slope, m.spread_offset_s, m.spread_boost_s)
         spread = spread * (scale * buffer[_CYCLE + i])
         ceiling = max(min(m.ceiling_over_saturation * line, full), g)

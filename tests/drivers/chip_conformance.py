@@ -13,7 +13,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drivers.chip import Batch, Chip, EntryCode, Pulse, ReadFlag, ReadSetup, State
+from drivers.chip import (
+    Batch,
+    Chip,
+    EntryCode,
+    MatrixVector,
+    Pulse,
+    ReadFlag,
+    ReadSetup,
+    Rectangle,
+    State,
+)
 from drivers.errors import BatchRefused, InstrumentError
 
 Cells = NDArray[np.uint32]
@@ -147,6 +157,32 @@ def the_clock_is_monotonic(chip: Chip, cells: Cells, ampere: float) -> None:
         assert int(reading.t_ns.max()) <= reading.clock_ns + error_ns
         moments += [reading.clock_ns, chip.clock_ns()]
     assert moments == sorted(moments)
+
+
+def products_are_sums_of_cells(chip: Chip, rectangle: Rectangle, relative: float = 0.0) -> None:
+    """Each input drives its own row, each column sums its own cells, and masked cells add nothing.
+
+    Compared with readings, to two steps of the converter and a share `relative` of each current.
+    """
+    assert isinstance(chip, MatrixVector)
+    assert "MVM" in chip.capabilities()
+    cells, range_a = rectangle.cells(chip.geometry()), chip.limits().read_ranges_a[-2]
+    setup = ReadSetup(range_a=range_a)
+    step_a = range_a / 2 ** chip.limits().adc_bits
+    g_s = chip.read(cells.ravel(), setup, stamps=False).g_s.reshape(cells.shape).astype(np.float64)
+    one_by_one = (127 * np.eye(rectangle.rows)).astype(np.int8)
+    inputs = np.concatenate([one_by_one, -one_by_one, one_by_one - one_by_one[::-1]])
+    product = chip.multiply(rectangle, inputs, setup)
+    expected = inputs @ g_s * (setup.voltage_v / 127)
+    assert product.current_a.shape == expected.shape
+    assert product.current_a.dtype == np.float32
+    assert (np.abs(product.current_a - expected) <= 2 * step_a + relative * np.abs(expected).max()).all()
+    chip.mask(cells[:, 0])
+    masked = chip.multiply(rectangle, inputs, setup).current_a
+    chip.mask(cells[:0, 0])
+    assert (np.abs(masked[:, 0]) <= 2 * step_a).all()
+    assert masked[:, 1:] == pytest.approx(product.current_a[:, 1:], abs=2 * step_a, rel=relative)
+    assert chip.multiply(rectangle, inputs, setup).mvm_id == product.mvm_id + 2
 
 
 def a_stop_latches(chip: Chip, cells: Cells, ampere: float, pulses: Pulses) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibration import DeviceCard
 from drivers.simulated.controller import SimulatedController
 from drivers.simulated.controller_limits import BoardLimits
 from drivers.simulated.scpi import Connection
@@ -20,6 +22,12 @@ PULSED_S = 20e-6
 def unpulsed(cells: NDArray[np.uint32]) -> NDArray[np.float32]:
     """What such a chip holds in cells that had no pulse: each its own value."""
     return (BASE_S + cells * 1e-9).astype(np.float32)
+
+
+@cache
+def ideal_card() -> DeviceCard:
+    """A device without drift, noise, lines or errors of its columns."""
+    return DeviceCard.load("ibm90").without("all")
 
 
 class FakeChip:
@@ -38,6 +46,10 @@ class FakeChip:
         self.stuck: dict[int, str] = {}
         self.on_pulse: Callable[[], None] | None = None
         self.shapes: list[tuple[float, float, float, int]] = []
+        self.card = ideal_card()
+        self.column_gain = np.ones(cols, np.float32)
+        self.column_offset_a = np.zeros(cols, np.float32)
+        self.observed: list[tuple[int, int, float]] = []
 
     def pulse(
         self,
@@ -75,6 +87,20 @@ class FakeChip:
         flags = np.where(current > max(ranges_a) * (1 - adc_zero / 2**adc_bits), 1, 0).astype(np.uint8)
         current[flags == 1] = np.nan
         return current, flags
+
+    def observe(
+        self,
+        cells: NDArray[np.uint32],
+        at_ns: NDArray[np.int64],
+        *,
+        voltage_v: float,
+        samples: int,
+        aperture_s: float,
+        spacing_s: float,
+        held_from_s: float,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self.observed.append((len(cells), int(at_ns[0]) if len(cells) else 0, held_from_s))
+        return self.conductance_s[cells], np.zeros(len(cells), np.float32)
 
     def truth(self, cells: NDArray[np.uint32], now_ns: int) -> NDArray[np.float32]:
         return self.conductance_s[cells]

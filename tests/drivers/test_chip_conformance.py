@@ -8,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from two_faces import Face
 
+from drivers.chip import Rectangle
+
 LISTS = ("all", "some", "few", "mixed")
 
 
@@ -41,3 +43,9 @@ def test_batches(face: Face, rule: str, name: str) -> None:
 def test_the_clock(face: Face) -> None:
     with face.ready() as chip:
         conformance.the_clock_is_monotonic(chip, cells_of("some"), 2e-4)
+
+
+@pytest.mark.parametrize("corner", [(0, 0, 16, 16), (3, 5, 4, 7), (15, 2, 1, 9), (0, 15, 12, 1)])
+def test_products(face: Face, corner: tuple[int, int, int, int]) -> None:
+    with face.ready() as chip:
+        conformance.products_are_sums_of_cells(chip, Rectangle(0, *corner))

@@ -632,7 +632,9 @@ def test_closing_leaves_the_outputs_and_gives_the_lock_back(face: Face, chip: Pc
 
 def test_a_failed_opening_leaves_no_lock(inside: Face, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("drivers.controller.PROTOCOL", "2.0")
-    with pytest.raises(ProtocolMismatch, match=r"speaks 1\.1,CORE,TEMP,EVEN,SIM, this driver 2\.0") as caught:
+    with pytest.raises(
+        ProtocolMismatch, match=r"speaks 1\.1,CORE,MVM,TEMP,EVEN,SIM, this driver 2\.0"
+    ) as caught:
         inside.open()
     assert (caught.value.version, caught.value.wanted) == ("1.1", "2.0")
     monkeypatch.undo()

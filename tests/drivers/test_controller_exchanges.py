@@ -47,7 +47,7 @@ def test_the_happy_path() -> None:
     host = Host(board, token=None)
     n = 1024 * 1024
     assert host.ask(f'SYST:LOCK:REQ? "{TOKEN}";:SYST:CAP?;:ARR:GEOM?;:SYST:LIM:BLOC?') == (
-        "1;1.1,CORE,TEMP,EVEN,SIM;1,1024,1024;16777216"
+        "1;1.1,CORE,MVM,TEMP,EVEN,SIM;1,1024,1024;16777216"
     )
     assert re.fullmatch(r"\d+;0,0,0", host.ask("SYST:BOOT?;:PROG:LAST?"))
     assert host.ask("ARR:POW ON;*WAI;:OUTP ON;*OPC?") == "1"

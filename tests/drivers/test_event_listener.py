@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from simulated_bench import SOCKET
 from two_faces import FACES, Face, batch, opened
 
 from drivers import Event, EventListener, LinkError
-from drivers.chip import ReadSetup
+from drivers.chip import ReadSetup, Rectangle
 from drivers.errors import InstrumentError, LinkTimeout
 from drivers.events import event_address
 from drivers.sim_control import SimControl
@@ -72,6 +73,12 @@ def test_the_end_of_a_batch_is_learnt_and_its_moment(face: Ported) -> None:
         assert events.wait_for("PROG", 1, timeout_s=10) == Event("PROG", (1, 256))
         idle = events.wait_for("STB", 0, timeout_s=10)
         assert idle.board_ns == chip.last_batch().t_end_ns
+
+
+def test_the_end_of_a_product_is_learnt(face: Ported) -> None:
+    with face.ready() as chip, face.listen() as events:
+        chip.multiply(Rectangle(0, 0, 0, 16, 16), np.ones((3, 16), np.int8), ReadSetup())
+        assert events.wait_for("MVM", 1, timeout_s=10) == Event("MVM", (1, 48))
 
 
 def test_others_are_kept_in_order(face: Ported) -> None:

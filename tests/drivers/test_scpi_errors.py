@@ -26,7 +26,7 @@ ROWS: list[tuple[str, str]] = [
     ("", ""),
     (";;", ""),
     ("*IDN?", "PCMLAB,PCMC-1M-SIM,0001,1.0.0"),
-    ("*OPT?;:SYST:VERS?;CLOC?", "TEMP,EVEN,SIM;1999.0;200000000"),
+    ("*OPT?;:SYST:VERS?;CLOC?", "MVM,TEMP,EVEN,SIM;1999.0;200000000"),
     ("SYST:WDOG?", "6.000000000E+02"),
     ("ARR:TEMP?;TEMP:PROT?", "300.000;4.000000000E+02"),
     ("FORM:BORD?;PROG?", "SWAP;U8"),
@@ -49,6 +49,7 @@ ROWS: list[tuple[str, str]] = [
     ("PROG:LAST?;STAT?", "0,0,0;0,IDLE,0,0,0,0,0,0,0"),
     ("READ:STAT?", "0,IDLE,0,0"),
     ("READ:DATA? 0,0", "0,0,C,#10"),
+    ("MVM:STAT?;DATA? 0,0", "0,IDLE,0,0;0,0,#10"),
     ("STAT:OPER:ENAB 3;ENAB?;:STAT:PRES;:STAT:OPER:ENAB?", "3;0"),
     ("SIM:FAUL?", "0"),
 ]

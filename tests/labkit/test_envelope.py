@@ -8,8 +8,19 @@ import pytest
 from toy_chip import ToyChip, ToyError
 
 from drivers.bench import Envelope
-from drivers.chip import Batch, BatchReport, Chip, Drive, Pulse, ReadSetup, State
-from drivers.errors import BatchRefused
+from drivers.chip import (
+    Batch,
+    BatchReport,
+    Chip,
+    Drive,
+    MatrixVector,
+    Product,
+    Pulse,
+    ReadSetup,
+    Rectangle,
+    State,
+)
+from drivers.errors import BatchRefused, InstrumentError
 from labkit.envelope import GuardedChip
 from labkit.errors import EnvelopeExceeded, WearBudgetSpent
 
@@ -283,3 +294,34 @@ def test_it_knows_when_the_power_is_off_for_certain(energised: bool) -> None:
     if energised:
         chip.power(True)
     assert chip.maybe_energised is energised
+
+
+class MultiplyingToy(ToyChip):
+    """A toy that answers every product with its inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.products: list[tuple[Rectangle, ReadSetup]] = []
+
+    def multiply(self, rectangle: Rectangle, inputs: np.ndarray, setup: ReadSetup) -> Product:
+        self.products.append((rectangle, setup))
+        return Product(inputs.astype(np.float32), 1e-9, 1, 0, 0)
+
+
+def test_a_product_passes_within_the_envelope_only() -> None:
+    toy = MultiplyingToy()
+    chip = guarded(toy, read_voltage_max_v=0.2)
+    assert isinstance(chip, MatrixVector)
+    inputs, rectangle = np.ones((2, 3), np.int8), Rectangle(0, 0, 0, 1, 2)
+    assert np.array_equal(chip.multiply(rectangle, inputs, ReadSetup()).current_a, inputs)
+    assert toy.products == [(rectangle, ReadSetup())]
+    with pytest.raises(EnvelopeExceeded, match=r"0\.21 V is outside"):
+        chip.multiply(rectangle, inputs, ReadSetup(voltage_v=0.21))
+    with pytest.raises(EnvelopeExceeded, match="not on the chip"):
+        chip.multiply(Rectangle(0, 0, 0, 1, 10_000), inputs, ReadSetup())
+    assert len(toy.products) == 1
+
+
+def test_a_chip_that_cannot_multiply_says_so() -> None:
+    with pytest.raises(InstrumentError, match="has no multiply"):
+        guarded().multiply(Rectangle(0, 0, 0, 1, 1), np.ones((1, 1), np.int8), ReadSetup())

@@ -63,7 +63,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Watched:
             return np.where(result.converged, g_s, np.nan).reshape(LEVELS.size, PER_LEVEL)
 
         g_s = np.array([read_at(age_s) for age_s in AGES_S])
-        bench.named("chip").board.chip.temperature_k = 358.15
+        bench.named("chip").board.temperature_k = 358.15
         baked_s = np.array([read_at(14 * 3600.0 + 1.0), read_at(78 * 3600.0)])
     shape = g_s[0].shape
     pulsed_ns = result.pulsed_ns.astype(np.int64).reshape(shape)

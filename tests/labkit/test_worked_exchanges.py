@@ -105,7 +105,7 @@ def test_the_five_exchanges(address: str, manager: pyvisa.ResourceManager, tmp_p
 def happy_path(host: Host) -> str:  # 9.1
     assert host.ask("*IDN?") == "PCMLAB,PCMC-1M-SIM,0001,1.0.0"
     assert host.ask(f'SYST:LOCK:REQ? "{TOKEN}";:SYST:CAP?;:ARR:GEOM?;:SYST:LIM:BLOC?') == (
-        "1;1.1,CORE,TEMP,EVEN,SIM;1,1024,1024;16777216"
+        "1;1.1,CORE,MVM,TEMP,EVEN,SIM;1,1024,1024;16777216"
     )
     boot, last = host.ask("SYST:BOOT?;:PROG:LAST?").split(";")
     assert 1 <= int(boot) < 2**32
