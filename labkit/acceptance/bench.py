@@ -69,6 +69,8 @@ class Bench:
         Makes the chip.
     shortcut : bool
         The mode ``target-shortcut`` of device-physics §1.5 in place of ``physics``.
+    cols : int, optional
+        Columns of the chip, where its shape matters.
 
     Attributes
     ----------
@@ -77,10 +79,12 @@ class Bench:
     shortcut : bool
     """
 
-    def __init__(self, card: DeviceCard, cells: int, *, seed: int, shortcut: bool = False) -> None:
+    def __init__(
+        self, card: DeviceCard, cells: int, *, seed: int, shortcut: bool = False, cols: int | None = None
+    ) -> None:
         self.card = card
         self.cells = np.arange(cells, dtype=np.uint32)
-        self._cols = min(cells, _COLS_MAX)
+        self._cols = cols or min(cells, _COLS_MAX)
         self._rows = -(-cells // self._cols)
         self._seed, self.shortcut = seed, shortcut
         self._stack = ExitStack()

@@ -54,11 +54,17 @@ class Subject:
         return quick if self.quick else full
 
     def bench(
-        self, cells: int, *off: str, card: DeviceCard | None = None, shortcut: bool = False, chip: int = 0
+        self,
+        cells: int,
+        *off: str,
+        card: DeviceCard | None = None,
+        shortcut: bool = False,
+        cols: int | None = None,
+        chip: int = 0,
     ) -> Bench:
         """Return a bench around the card (or a variant of it) with effects switched off; chips differ by number."""
         card = (card or self.card).without(*off)
-        return Bench(card, cells, seed=(self.seed << 8) + chip, shortcut=shortcut)
+        return Bench(card, cells, seed=(self.seed << 8) + chip, shortcut=shortcut, cols=cols)
 
     def levels(self, cells: int, *off: str, card: DeviceCard | None = None, chip: int = 0) -> Bench:
         """Return a bench whose cells `set_levels` can bring to exact levels, by pulses where the card has any."""

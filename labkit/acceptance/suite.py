@@ -14,10 +14,12 @@ missed where it lies outside its tolerance by 3.9 standard errors (1e-4 both way
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import time
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,7 @@ from labkit.acceptance.emergent import EMERGENT
 from labkit.acceptance.noise import NOISE
 from labkit.acceptance.pulse_level import PULSE_LEVEL
 from labkit.acceptance.row import Row, Verdict
+from labkit.acceptance.st90 import ST90
 from labkit.acceptance.subject import Experiment, Subject
 from labkit.acceptance.target_level import TARGET_LEVEL
 from labkit.progress import SILENT, Progress
@@ -43,7 +46,7 @@ __all__ = [
     "unknown_ids",
 ]
 
-EXPERIMENTS: tuple[Experiment, ...] = (*TARGET_LEVEL, *NOISE, *PULSE_LEVEL, *EMERGENT, *CIRCUIT)
+EXPERIMENTS: tuple[Experiment, ...] = (*TARGET_LEVEL, *NOISE, *PULSE_LEVEL, *EMERGENT, *CIRCUIT, *ST90)
 GROUPS = {
     "T": "Laws after program-and-verify",
     "P": "Pulses",
@@ -137,15 +140,30 @@ def check_card(
     cost = [experiment.quick_seconds if quick else experiment.seconds for experiment in chosen]
     began, rows, done = time.perf_counter(), list[Row](), 0.0
     progress.start(f"Checking {card.name}", 1000)
-    for experiment, seconds in zip(chosen, cost, strict=True):
-        progress.advance(round(1000 * done / sum(cost)), f"{', '.join(experiment.ids)}: {experiment.name}")
-        rows += _measured(experiment, subject)
-        done += seconds
+    with _beyond_the_card():
+        for experiment, seconds in zip(chosen, cost, strict=True):
+            progress.advance(
+                round(1000 * done / sum(cost)), f"{', '.join(experiment.ids)}: {experiment.name}"
+            )
+            rows += _measured(experiment, subject)
+            done += seconds
     progress.advance(1000)
     progress.finish()
     rows = [row for row in rows if not only or row.id in only]
     rows.sort(key=lambda row: _order(row.id))
     return Acceptance(card, rows, subject.evidence, seed, quick, time.perf_counter() - began)
+
+
+@contextmanager
+def _beyond_the_card() -> Iterator[None]:
+    """Let the mock go beyond what a card is valid for without saying so: rows at 85 °C or after a year mean to."""
+    log = logging.getLogger("labkit.mock")
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
 
 
 def _measured(experiment: Experiment, subject: Subject) -> Iterable[Row]:

@@ -269,6 +269,26 @@ def _hermes_error(subject: Subject) -> Iterator[Row]:
     )  # fmt: skip
 
 
+_SHORT_A = (0.00021926, -0.00187352, 0.00655714, -0.0146159, 0.02578764)
+_SHORT_B_US = (0.00111906, -0.00908577, 0.0307015, -0.0677079, 0.117763)
+
+
+def _short_term(subject: Subject) -> Iterator[Row]:
+    """T17: aihwkit's short-term read noise of 14 nm cells, arithmetic; no law of a card uses it."""
+    source = "aihwkit 4545f11, tiles/analog_mvm_irdrop_t.py"
+    for width_ns, slope, offset_us in ((1.0, 0.0258, 0.118), (10.0, 0.0161, 0.073), (100.0, 0.0113, 0.050)):
+        x = np.log10(width_ns)
+        for quantity, table, value, unit in (
+            ("part of the conductance", slope, float(np.polyval(_SHORT_A, x)), "%"),
+            ("offset", offset_us * _US, float(np.polyval(_SHORT_B_US, x)) * _US, "S"),
+        ):
+            yield subject.row(
+                "T17", f"short-term read noise, {quantity}", f"{width_ns:g} ns, arithmetic",
+                Reference(table, Status.DERIVED, source), Expected.within(table, relative=0.01), Measured(value),
+                unit=unit,
+            )  # fmt: skip
+
+
 def _drifts(subject: Subject) -> str:
     still = float(subject.card.drift.mean_exponent(0.6)) == 0.0
     return "the card has no drift" if still else ""
@@ -301,6 +321,7 @@ TARGET_LEVEL = (
     Experiment("drift exponents", ("T6",), _DRIFT, _exponents, 6.0, 1.0, _drifts),
     Experiment("mean drift", ("T7", "T8"), _DRIFT, _mean_drift, 0.5, 0.2, _drifts),
     Experiment("zero weights", ("T15",), ("programming_curve",), _zero_weights, 0.2, 0.1),
+    Experiment("short-term noise, 14 nm", ("T17",), (), _short_term, 0.01, 0.01, _hermes),
     Experiment(
         "programming error, 14 nm", ("T16",), ("programming_error",), _hermes_error, 1.0, 0.3, _hermes
     ),
