@@ -48,9 +48,13 @@ def accumulated_s(
     after = np.empty((pulses, _DEVICES))
     # The spread of the published form contains what devices differ by; that of the abstract one comes on top.
     device = 1.0 + law.step_spread * random.standard_normal(_DEVICES) if law.device_scales_slope else 1.0
+    # A device whose full conductance lies below the asymptote of the law goes towards that instead.
+    beyond_s = np.maximum(law.offset_s + law.slope * full_s, 0.0)
     for p in range(1, pulses + 1):
         spread_s = law.spread_step_s(g_s, p)
-        g_s = g_s + device * law.mean_step_s(g_s, p) + spread_s * random.standard_normal(_DEVICES)
+        g_s = (
+            g_s + device * (law.mean_step_s(g_s, p) - beyond_s) + spread_s * random.standard_normal(_DEVICES)
+        )
         after[p - 1] = g_s = np.maximum(np.minimum(g_s, top_s), law.lowest_s)
     return after
 

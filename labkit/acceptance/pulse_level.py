@@ -361,6 +361,12 @@ def _reset_tail(subject: Subject) -> Iterator[Row]:
         )  # fmt: skip
 
 
+def _clips(subject: Subject) -> str:
+    curve, law = subject.card.programming_curve, subject.card.accumulation
+    lowest_full_s = curve.full_conductance_mean_s - 3.0 * curve.full_conductance_spread_s
+    return "" if 0.6 * law.highest_s < lowest_full_s else "its cells end below the clip of the law"
+
+
 def _only_ibm90_steps(subject: Subject) -> str:
     ours = subject.follows("ibm90", "accumulation", "programming_curve")
     return "" if ours else "the numbers are of the pulses of ibm90"
@@ -370,7 +376,7 @@ _CURVES = ("accumulation", "programming_curve")
 
 PULSE_LEVEL = (
     Experiment("accumulation", ("P1", "P2", "P3", "P4", "P7"), _CURVES, _accumulation, 3.0, 1.0),
-    Experiment("a lower clip", ("P5",), _CURVES, _lower_clip, 1.0, 0.5),
+    Experiment("a lower clip", ("P5",), _CURVES, _lower_clip, 1.0, 0.5, _clips),
     Experiment("SET-only loop", ("P6",), _CURVES, _set_only, 3.0, 1.0, _only_ibm90_steps),
     Experiment("amplitudes", ("P8",), _CURVES, _amplitudes, 2.0, 1.0, _only_ibm90_steps),
     Experiment("dead zone", ("P9",), ("programming_curve",), _dead_zone, 0.2, 0.2),

@@ -61,7 +61,7 @@ def _levels(subject: Subject) -> Iterator[Row]:
     first = read_s[0] / (g * card.g_max_s)
     for level in _LEVELS:
         yield subject.row(
-            "S1", "initial spread of a level", f"g = {level:g}, 512 cells, default loop, converged cells, one read at t0",
+            "S1", "initial spread of a level", f"g = {level:g}, 512 cells, default loop, converged cells, one read",
             _published(0.06, _MATERIALS), Expected.between(-np.inf, 0.06, unit="%"),
             spread_of(first[good & (g == level)]), unit="%",
         )  # fmt: skip
