@@ -182,7 +182,7 @@ class Simulated(_Section):
         Serial number in its identity.
     mode : str
         "physics": pulses; "target-shortcut": cells are placed at targets by the card's law of programming errors.
-    off : tuple of str
+    without : tuple of str
         Effects that are switched off, names of `calibration.effects.EFFECTS`; ``all`` makes the chip ideal.
     strict : bool
         The board refuses what leaves the range a law of the card is valid in; otherwise the log says so once.
@@ -208,7 +208,7 @@ class Simulated(_Section):
     links: int = Field(default=4, ge=1, le=64)
     serial: str = Field(default="0001", pattern=r"^[A-Za-z0-9._-]{1,32}$")
     mode: Literal["physics", "target-shortcut"] = "physics"
-    off: Annotated[tuple[str, ...], BeforeValidator(_effects)] = ()
+    without: Annotated[tuple[str, ...], BeforeValidator(_effects)] = ()
     strict: bool = False
     temperature_k: _Kelvin = Field(default=300.0, ge=77.0, le=500.0, validation_alias="temperature")
     rate: _Number = Field(default=0.0, ge=0.0, le=1e6)

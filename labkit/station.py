@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from drivers.controller import PcmController
+    from drivers.sim_control import SimControl
 
 __all__ = ["Check", "Station", "check_station", "open_station"]
 
@@ -90,6 +91,7 @@ class Station(AbstractContextManager["Station"]):
         self._opener = opener or _open_with_driver
         self._calibrated = calibrated
         self._applied: AppliedCalibration | None = None
+        self._simulation: SimControl | None = None
         self._warnings: tuple[str, ...] = ()
         self._chip: GuardedChip | None = None
         self._clock: Clock | None = None
@@ -134,7 +136,7 @@ class Station(AbstractContextManager["Station"]):
         if "SIM" in chip.capabilities():
             from drivers.sim_control import SimControl
 
-            control = SimControl(cast("PcmController", link))
+            self._simulation = control = SimControl(cast("PcmController", link))
             clock = VirtualClock(control, energised=lambda: chip.maybe_energised, message=interrupts.message)
         else:
             clock = WallClock(feed=chip.clock_ns)
@@ -169,7 +171,7 @@ class Station(AbstractContextManager["Station"]):
         if self._process != os.getpid():
             return None  # a forked child: the links are its parent's
         links, self._links = self._links[::-1], []
-        self._chip = self._clock = self._applied = None
+        self._chip = self._clock = self._applied = self._simulation = None
         problem: Exception | None = None
         for link in links:
             with suppress(
@@ -210,6 +212,15 @@ class Station(AbstractContextManager["Station"]):
     def simulated(self) -> bool:
         """True where a simulated board answers."""
         return self.clock.virtual
+
+    @property
+    def simulation(self) -> SimControl | None:
+        """What only a simulated board answers: faults, temperature, the truth; None where a real one does.
+
+        For tests and studies of the mock; programming and reading never use it.
+        """
+        _ = self.chip
+        return self._simulation
 
     @property
     def read_calibration(self) -> AppliedCalibration | None:

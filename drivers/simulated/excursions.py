@@ -19,7 +19,7 @@ _LOG = logging.getLogger("labkit.mock")
 _OF_CELLS = ("drift", "read_noise", "programming_curve", "accumulation", "temperature")
 """Laws whose conductance and age are looked at; of the others the temperature alone."""
 _UNITS = {"g": "", "age_s": " s", "temperature_k": " K"}
-_WORDS = {"g": "g", "age_s": "ages", "temperature_k": "temperatures"}
+_WORDS = {"g": "g", "age_s": "age", "temperature_k": "temperature"}
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,11 @@ class Excursion:
 
     def __str__(self) -> str:
         unit, word = _UNITS[self.quantity], _WORDS[self.quantity]
-        seen = f"{self.seen_low:.3g}" + (
-            f" .. {self.seen_high:.3g}" if self.seen_high > self.seen_low else ""
-        )
+        seen, to = f"{self.seen_low:.3g}", f"{self.seen_high:.3g}"
+        seen = seen if seen == to else f"{seen} .. {to}"
         return (
-            f"{self.law} is valid for {word} of {self.low:.3g} .. {self.high:.3g}{unit}, "
-            f"{self.cells} cells are outside ({seen}{unit})"
+            f"{self.cells} cells at {word} {seen}{unit} outside {self.low:.3g} .. {self.high:.3g}{unit} of "
+            f"{self.law}"
         )
 
 
@@ -122,9 +121,13 @@ class Excursions:
         return found
 
     def report(self, found: Iterable[Excursion]) -> None:
-        """Warn of those that were not reported before, each once."""
-        for excursion in found:
-            key = (excursion.law, excursion.quantity)
-            if key not in self._said:
-                self._said.add(key)
-                _LOG.warning("simulated chip %s: %s; the card is extrapolated", self._name, excursion)
+        """Warn of those that were not reported before: one line for each quantity."""
+        fresh = [excursion for excursion in found if (excursion.law, excursion.quantity) not in self._said]
+        self._said.update((excursion.law, excursion.quantity) for excursion in fresh)
+        for quantity in dict.fromkeys(excursion.quantity for excursion in fresh):
+            same = [excursion for excursion in fresh if excursion.quantity == quantity]
+            _LOG.warning(
+                "simulated chip %s: %s; the laws are extrapolated there",
+                self._name,
+                "; ".join(map(str, same)),
+            )

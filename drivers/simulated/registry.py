@@ -206,7 +206,7 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
     from drivers.simulated.state_file import InMemory, open_chip
 
     beside = bench_path.parent / str(simulated.card)
-    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.off)
+    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.without)
     geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
     resistors = References() if references is None else References(references.rows, references.tolerance)
     options: dict[str, Any] = {

@@ -14,8 +14,8 @@ SECOND_NS = 1_000_000_000
 REFERENCE_NS = 38_600_000_000
 """Age at which the conductance of the pulse laws is defined (device-physics §1.2)."""
 US = 1e-6
-WHOLE_IBM90 = DeviceCard.load("ibm90")
-IBM90 = WHOLE_IBM90.without(
+IBM90 = DeviceCard.load("ibm90")
+CELLS = IBM90.without(
     "telegraph_noise", "current_voltage", "spatial_correlation", "lines", "columns", "read_disturb"
 )
 """The cells of the preset alone: no array around them, no noise but 1/f."""
@@ -25,9 +25,9 @@ EIGHT_BITS = {"ranges_a": [1e-5], "adc_bits": 8, "adc_zero": 8}
 
 
 def card_with(**changes: Any) -> DeviceCard:
-    """The ibm90 card with some parameters changed, ``law__parameter=value``."""
+    """The cells alone with some parameters changed, ``law__parameter=value``."""
     names = {f"laws.{name.replace('__', '.parameters.')}": value for name, value in changes.items()}
-    return IBM90.with_values(names, source="test")
+    return CELLS.with_values(names, source="test")
 
 
 NOISELESS_CONVERTER = card_with(read_chain__noise_fraction_of_range=0.0)
@@ -36,7 +36,7 @@ NOISELESS_CONVERTER = card_with(read_chain__noise_fraction_of_range=0.0)
 class Silicon:
     """All cells of a chip pulsed and read together, stuck ones left out of what is returned."""
 
-    def __init__(self, cells: int, card: DeviceCard = IBM90, seed: int = 11, threads: int = 1) -> None:
+    def __init__(self, cells: int, card: DeviceCard = CELLS, seed: int = 11, threads: int = 1) -> None:
         self.chip = SimulatedChip.create(card, banks=1, rows=1, cols=cells, seed=seed, threads=threads)
         self.cells = np.arange(cells, dtype=np.uint32)
         self.works = self.chip.arrays.mark[:, 2, :].reshape(-1)[:cells] == 0

@@ -58,7 +58,7 @@ def test_identity_geometry_limits_capabilities(chip: PcmController) -> None:
     assert isinstance(chip, Chip)
     assert chip.identify() == Identity("PCMLAB", "PCMC-1M-SIM", "0001", "1.0.0", True)
     assert chip.geometry() == Geometry(1, 16, 16)
-    assert chip.capabilities() == {"CORE", "TEMP", "EVEN", "SIM"}
+    assert chip.capabilities() == {"CORE", "MVM", "TEMP", "EVEN", "SIM"}
     assert chip.protocol_version == "1.1"
     limits = chip.limits()
     assert (limits.block_max_bytes, limits.selections, limits.templates) == (16777216, 64, 32)

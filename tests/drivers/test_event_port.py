@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import pyvisa
-from fake_chip import Host, make_board
+from fake_chip import Host, definite, make_board
 from pyvisa.constants import StatusCode
 from pyvisa.errors import VisaIOError
 from pyvisa.resources import MessageBasedResource
@@ -349,20 +349,15 @@ def test_status_words_are_complete() -> None:
     assert board.events.summary(0, 0) == 0
 
 
-def test_an_operation_of_another_kind_is_told_by_its_kind() -> None:
-    from drivers.simulated.controller_operation import Operation
-
-    class Product(Operation):
-        kind = "mvm"
-        id = 4
-        done = 12
-
+def test_the_end_of_a_product_is_told() -> None:
     board = make_board()
+    host = Host(board)
+    host.energise()
     ear: Listener = board.listen()
-    with board.lock:
-        board.start(Product(board.now_ns, board.now_ns))
+    host.send("SEL:RECT 1,0,0,0,2,3")
+    assert host.ask("MVM:EXEC 1,", definite(bytes([100, 50])), ";*OPC?") == "1"
     told = bytes(b"".join(bytes(piece) for reply in ear.output._replies for piece in reply))
-    assert told == f"!BOOT {board.boot_id}\n!MVM 4,12\n".encode()
+    assert b"\n!MVM 1,3\n" in told
 
 
 def test_the_event_port_lies_behind_the_boards_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
