@@ -132,8 +132,7 @@ def _heat(subject: Subject) -> Iterator[Row]:
     """C6: conductance over temperature."""
     law, curve = subject.card.temperature, subject.card.programming_curve
     per_level = subject.size(4000, 1000)
-    grid_k = np.linspace(_MANY_STEPS = 5  # from there on conductances have nothing to do with the steps
-_COOL_K, _WARM_K, 4)
+    grid_k = np.linspace(_COOL_K, _WARM_K, 4)
     # The spread of the activation energies stays, that of the pulses does not.
     with subject.bench(len(_HEAT) * per_level, *SILENT, "drift", "cycle_spread", chip=42) as bench:
         bench.melt_to(np.repeat([max(g, 1e-9) for g, _ in _HEAT], per_level))

@@ -269,7 +269,7 @@ def _averaging(subject: Subject) -> Iterator[Row]:
     """T13: reads averaged back to back, and across time."""
     card = subject.card
     random = np.random.default_rng(4)
-    g = random.uniform(1.0, 24.0, subject.size(20_000, 3000)) * _US / card.g_max_s
+    g = random.uniform(1.0, 24.0, subject.size(20_000, 2000)) * _US / card.g_max_s
     left = []
     for changes in (
         {},
@@ -278,7 +278,7 @@ def _averaging(subject: Subject) -> Iterator[Row]:
         {"reads_per_pass": 4, "read_interval_s": 0.3},
     ):
         chosen = settings(**changes)
-        judge = Aged(g.size, 60.0, single_read(chosen))
+        judge = Aged(g.size, 60.0, single_read(chosen), subject.size(24, 12))
         with subject.bench(g.size, *STEADY, chip=35) as bench:
             result = run_loop(bench, g, chosen, judge)
             judge.wait_for_rest(bench, result, 5.0)
@@ -316,10 +316,10 @@ def _only_ibm90(subject: Subject) -> str:
 
 
 EMERGENT = (
-    Experiment("verify loop", ("E1", "E2", "E5", "E7"), _CURVES, _loop, 6.0, 2.0, _only_ibm90),
+    Experiment("verify loop", ("E1", "E2", "E5", "E7"), _CURVES, _loop, 4.0, 1.5, _only_ibm90),
     Experiment("early verify", ("E3",), _CURVES, _early, 3.0, 1.0, _only_ibm90),
     Experiment("loop without noise", ("E4",), _CURVES, _quiet_loop, 2.0, 1.0, _only_ibm90),
     Experiment("no pre-correction", ("E6",), _CURVES, _uncorrected, 3.0, 1.0, _loops),
-    Experiment("accepted and later reads", ("E8",), _CURVES, _winners_curse, 6.0, 2.0, _only_ibm90),
-    Experiment("averaging", ("T13",), _CURVES, _averaging, 6.0, 2.0, _only_ibm90),
+    Experiment("accepted and later reads", ("E8",), _CURVES, _winners_curse, 2.0, 1.0, _only_ibm90),
+    Experiment("averaging", ("T13",), _CURVES, _averaging, 9.0, 3.0, _only_ibm90),
 )

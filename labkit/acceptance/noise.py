@@ -45,10 +45,10 @@ class _Record:
 
 _SLOW = _Record(630, 4096)
 """Ten groups of 64 cells: 11 ms from read to read, 43 s in all, from 0.1 Hz up."""
-_SLOW_SHORT = _Record(630, 1400, pause_s=20e-3)
+_SLOW_SHORT = _Record(630, 1000, pause_s=30e-3)
 _FAST = _Record(63, 4096)
 """One group: 1.6 ms from read to read, up to 50 Hz with little folded into the band."""
-_FAST_SHORT = _Record(63, 1400)
+_FAST_SHORT = _Record(63, 1000)
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,8 +277,8 @@ def _noisy_steep(subject: Subject) -> str:
 _LAWS = ("read_noise", "drift", "read_chain")
 
 NOISE = (
-    Experiment("noise spectrum", ("T9", "T10"), _LAWS, _spectrum, 9.0, 6.0, _noisy),
+    Experiment("noise spectrum", ("T9", "T10"), _LAWS, _spectrum, 16.0, 5.0, _noisy),
     Experiment("noise over age", ("T11",), _LAWS, _accumulated, 0.5, 0.3, _noisy),
     Experiment("noise from read to read", ("T12",), _LAWS, _shots, 0.5, 0.3, _noisy),
-    Experiment("steep spectrum", ("T14",), _LAWS, _steep, 8.0, 5.0, _noisy_steep),
+    Experiment("steep spectrum", ("T14",), _LAWS, _steep, 4.0, 4.0, _noisy_steep),
 )

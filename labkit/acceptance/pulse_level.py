@@ -53,7 +53,7 @@ def _accumulate(subject: Subject, clip_us: float | None, pulses: int, chip: int)
         changes["laws.accumulation.parameters.highest_s"] = clip_us * _US
     card = subject.card.with_values(changes, source="as in the published law")
     after = []
-    with subject.bench(subject.size(10_000, 2000), *PLAIN, card=card, chip=chip) as bench:
+    with subject.bench(subject.size(20_000, 2000), *PLAIN, card=card, chip=chip) as bench:
         bench.pulse(_RESET_A)
         for _ in range(pulses):
             bench.wait(_WAIT_S)
