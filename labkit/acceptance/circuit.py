@@ -131,7 +131,7 @@ _HEAT = ((0.0, 8.1), (0.1, 5.6), (0.4, 2.3), (1.0, 1.14))
 def _heat(subject: Subject) -> Iterator[Row]:
     """C6: conductance over temperature."""
     law, curve = subject.card.temperature, subject.card.programming_curve
-    per_level = subject.size(4000, 1000)
+    per_level = subject.size(20_000, 1000)
     grid_k = np.linspace(_COOL_K, _WARM_K, 4)
     # The spread of the activation energies stays, that of the pulses does not.
     with subject.bench(len(_HEAT) * per_level, *SILENT, "drift", "cycle_spread", chip=42) as bench:

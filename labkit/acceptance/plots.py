@@ -146,7 +146,7 @@ def _noise(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
     figure = new_figure(3.1)
     left, right = figure.subplots(1, 2, width_ratios=[1.35, 1])
     for (f_hz, power), colour, label in zip(
-        evidence["spectrum"], (BLUE, GREEN), ("reads 11 ms apart", "reads 1.6 ms apart"), strict=True
+        evidence["spectrum"], (BLUE, GREEN), ("slow trace", "fast trace"), strict=True
     ):
         edges = np.geomspace(f_hz[0], min(f_hz[-1], 60.0), 24)
         inside = [(f_hz >= a) & (f_hz < b) for a, b in pairwise(edges)]

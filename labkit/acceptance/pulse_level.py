@@ -265,7 +265,7 @@ def _dead_zone(subject: Subject) -> Iterator[Row]:
         )  # fmt: skip
     yield subject.row(
         "P9", f"share of cells changed by the same pulse of {curve.min_width_s * 1e9:.0f} ns",
-        "noise-free conductance", Reference(1.0, Status.PUBLISHED, _SEB17), Expected.between(0.99, 1.0, value=1.0),
+        "noise-free conductance", Reference(1.0, Status.PUBLISHED, _SEB17), Expected.between(0.99, 1.0),
         share_of(int(np.count_nonzero(wide != before)), cells),
     )  # fmt: skip
 

@@ -83,7 +83,7 @@ MUTANTS = [
     ("T15", {"programming_curve__reset_median_s": 0.13e-6}),
     ("P1", {"accumulation__boost_s": 1.7e-6}),
     ("P2", {"accumulation__spread_offset_s": 0.5e-6}),
-    ("P6", {"accumulation__offset_s": 0.78e-6}),
+    ("P6", {"programming_curve__saturation_slope_s_per_a": 0.18}),
     ("P9", {"programming_curve__min_width_s": 40e-9}),
     ("P11", {"programming_curve__melt_exponent": 0.8}),
     ("P12", {"programming_curve__full_current_spread_a": 35e-6}),
