@@ -144,7 +144,6 @@ def _spectrum(subject: Subject) -> Iterator[Row]:
         )  # fmt: skip
 
 
-
 def _flat_name(slope: float) -> str:
     return "S f over G^2 Q_s^2" if slope == 1.0 else f"S f^{slope:g} over G^2 Q_s^2"
 
