@@ -15,13 +15,15 @@ if TYPE_CHECKING:
 __all__ = ["tables"]
 
 
-def tables(found: Acceptance) -> str:
-    """Return all rows as Markdown, one table for each group, and the sources."""
-    lines = [f"{summary_of(found)}.", ""]
+def tables(found: Acceptance, *, heading: str = "") -> str:
+    """Return all rows as Markdown, one table for each group, and the sources, below a heading of their own."""
+    lines = [f"### {heading}", ""] if heading else []
+    lines += [f"{summary_of(found)}.", ""]
+    level = "####" if heading else "###"
     for letter, title in GROUPS.items():
         if rows := found.group(letter):
-            lines += [f"### {title}", "", *_table(rows), ""]
-    lines += ["### Sources of the expected numbers", "", "| rows | status | source |", "|---|---|---|"]
+            lines += [f"{level} {title}", "", *_table(rows), ""]
+    lines += [f"{level} Sources of the expected numbers", "", "| rows | status | source |", "|---|---|---|"]
     lines += [f"| {ids} | {status} | {_cell(source)} |" for ids, status, source in sources_of(found.rows)]
     return "\n".join(lines) + "\n"
 
