@@ -450,6 +450,8 @@ def _parse(path: Path, text: str) -> Any:
                     )
                 elif isinstance(key, yaml.ScalarNode):
                     seen[key.value] = line
+                    if key.tag.endswith(":bool"):  # YAML 1.1 takes the key "off" for a truth value
+                        key.tag = key.tag.replace(":bool", ":str")
             found: dict[Any, Any] = super().construct_mapping(node, deep=deep)
             return found
 

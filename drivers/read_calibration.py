@@ -214,7 +214,7 @@ class ReadCalibration:
         return (json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
 
     @classmethod
-    def load(cls, path: Path) -> ReadCalibration:
+    def load(cls, path: str | Path) -> ReadCalibration:
         """Read a calibration file.
 
         Raises
@@ -224,7 +224,7 @@ class ReadCalibration:
         """
         from drivers.read_calibration_file import read_calibration_file
 
-        return cls(**read_calibration_file(path))
+        return cls(**read_calibration_file(Path(path)))
 
 
 def _numbers(values: NDArray[np.float64]) -> list[float | None]:

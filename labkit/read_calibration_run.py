@@ -121,7 +121,7 @@ def _references(station: Station) -> References:
     if references is None:
         raise ReadCalibrationError(
             f"{path} declares no reference resistors, against which reads are calibrated; say which rows hold "
-            "them: `references: {rows: {1022: 5 uS, 1023: 20 uS}, tolerance: 0.5 %}`",
+            "them: `references: {rows: {1022: 1 uS, 1023: 20 uS}, tolerance: 0.5 %}`",
             path=path,
         )
     if len(values := set(references.rows.values())) < 2:

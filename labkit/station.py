@@ -121,10 +121,10 @@ class Station(AbstractContextManager["Station"]):
 
     def _open(self) -> None:
         instrument = self.bench.instruments[self.name]
+        applied = calibration_of(instrument) if self._calibrated else None
         with interrupts.message():
             link = self._opener(self.bench, instrument, self._transcript)
             self._links.append(link)
-        applied = calibration_of(instrument) if self._calibrated else None
         chip = GuardedChip(
             _calibrated(link, applied),
             self.bench.envelope,

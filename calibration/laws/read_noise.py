@@ -191,6 +191,14 @@ class ReadNoise(Law, ABC):
         )
         return floats((alone + 2.0 / n * pairs * neighbours) / n)
 
+    def from_zero_variance(self, age_s: float) -> float:
+        """Return the variance an age after all states were zero, relative to G, in units of Q_s^2.
+
+        ``sum_k var_k (1 - exp(-2 age / tau_k))``.
+        """
+        share = -np.expm1(-2.0 * age_s / self.time_constants_s())
+        return float(share @ self.state_variances())
+
     def for_target_level(self) -> Self:
         """Return this noise as the target-level laws have it: from zero, with their shortest time constant.
 

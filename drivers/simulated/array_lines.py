@@ -21,7 +21,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulated.multiply_kernel import ladder_shares
+from drivers.simulated.lines_kernel import (
+    add_coupling,
+    gather_hats,
+    gather_pairs,
+    ladder_shares,
+    respond,
+    see,
+)
 
 __all__ = ["RectangleLines", "Transfer", "line_transfer"]
 
@@ -88,91 +95,102 @@ def line_transfer(conductance_s: _Floats, lines: RectangleLines) -> Transfer:
 
 
 class _Axis:
-    """One direction of the coarse grid: hat functions over `cells` cells, and which of its nodes are free."""
+    """One direction of the coarse grid: hat functions over `cells` cells, at least one and at most 12 of them."""
 
     def __init__(self, cells: int, segment_ohm: float, cells_before: int) -> None:
-        nodes = min(cells, _NODES)
-        at = np.linspace(0.0, cells - 1.0, nodes)
-        spacing = at[1] - at[0] if nodes > 1 else 1.0
-        self.hats: _Floats = np.maximum(0.0, 1.0 - np.abs(np.arange(cells)[:, None] - at) / spacing)
-        self.segment_ohm, self.cells_before = segment_ohm, cells_before
-        # The first node of a line that begins at its foot, or its driver, is held there.
-        self.free = slice(None) if cells_before else slice(1, None)
-        near = np.abs(np.subtract.outer(np.arange(nodes), np.arange(nodes)))
-        first = np.minimum.outer(np.arange(nodes), np.arange(nodes))
-        self._place = np.where(near == 0, first, np.where(near == 1, nodes + first, 2 * nodes - 1))
+        self.nodes = min(cells, _NODES)
+        at: _Floats = np.arange(cells, dtype=np.float64) * ((self.nodes - 1.0) / max(cells - 1, 1))
+        self.lower = np.minimum(at.astype(np.int64), max(self.nodes - 2, 0))
+        self.share: _Floats = at - self.lower
+        self._segment_ohm, self._cells_before = segment_ohm, cells_before
+        self.held = int(not cells_before)  # the first node of a line that begins at its foot, or its driver
 
     def scales(self, load_s: _Floats) -> _Floats:
         """Return the load of each line over that of its neighbourhood, shape (cells,)."""
-        mean = self.hats @ (self.hats.T @ load_s / self.hats.sum(axis=0))
+        hats = self._hats(np.ones_like(load_s))
+        mean = hats @ (hats.T @ load_s / hats.sum(axis=0))
         relative = np.divide(load_s, mean, out=np.ones_like(mean), where=mean > 0.0)
         held: _Floats = np.clip(relative, *_SCALE_LIMITS)
         return held
 
+    def _hats(self, scale: _Floats) -> _Floats:
+        """Return the hat functions at the cells, scaled, shape (cells, nodes)."""
+        hats = np.zeros((len(scale), self.nodes + 1))  # one more, always 0, behind the last
+        cells = np.arange(len(scale))
+        hats[cells, self.lower] = (1.0 - self.share) * scale
+        hats[cells, self.lower + 1] += self.share * scale
+        return hats[:, : self.nodes]
+
     def stiffness(self) -> _Floats:
         """Return the conductances along a line between the nodes, shape (nodes, nodes)."""
-        steps = np.diff(self.hats, axis=0)
-        along: _Floats = steps.T @ steps / self.segment_ohm
-        if self.cells_before:
-            along[0, 0] += 1.0 / (self.cells_before * self.segment_ohm)
+        steps = np.diff(self._hats(np.ones_like(self.share)), axis=0)
+        along: _Floats = steps.T @ steps / self._segment_ohm
+        if self._cells_before:
+            along[0, 0] += 1.0 / (self._cells_before * self._segment_ohm)
         return along
 
     def mass(self, scale: _Floats) -> _Floats:
         """Return the overlap of the scaled hat functions, shape (nodes, nodes)."""
-        scaled = self.hats * scale[:, None]
-        overlap: _Floats = scaled.T @ scaled
+        hats = self._hats(scale)
+        overlap: _Floats = hats.T @ hats
         return overlap
 
-    def pairs(self, weight: _Floats) -> _Floats:
-        """Return products of each hat function with itself and with its neighbour, shape (cells, 2 nodes - 1)."""
-        products = np.concatenate([self.hats**2, self.hats[:, :-1] * self.hats[:, 1:]], axis=1)
-        weighted: _Floats = products * weight[:, None]
-        return weighted
+    def gather(self, values: _Floats, scale: _Floats) -> _Floats:
+        """Return sums over the scaled hat functions along axis 0, shape (nodes, lanes)."""
+        sums = np.zeros((self.nodes + 1, values.shape[1]))
+        gather_hats(values, self.lower, self.share, scale, sums)
+        return sums[: self.nodes]
 
-    def spread(self, compact: _Floats, axis: int) -> _Floats:
-        """Put what :meth:`pairs` gathered on one axis where pairs of nodes belong, on two."""
-        width = [(0, 0)] * compact.ndim
-        width[axis] = (0, 1)  # hats further apart do not overlap
-        filled = np.take(np.pad(compact, width), self._place.ravel(), axis=axis)
-        shape = (*compact.shape[:axis], *self._place.shape, *compact.shape[axis + 1 :])
-        return filled.reshape(shape)
+    def pairs(self, values: _Floats, weight: _Floats) -> _Floats:
+        """Return sums over the products of all pairs of hat functions along axis 0, shape (nodes, nodes, lanes)."""
+        sums = np.zeros((2, self.nodes + 1, values.shape[1]))
+        gather_pairs(values, self.lower, self.share, weight, sums)
+        full = np.zeros((self.nodes, self.nodes, values.shape[1]))  # hats further apart do not overlap
+        every, most = np.arange(self.nodes), np.arange(self.nodes - 1)
+        full[every, every] = sums[0, : self.nodes]
+        full[most, most + 1] = full[most + 1, most] = sums[1, : self.nodes - 1]
+        return full
 
 
 def _cross(g: _Floats, word: _Floats, bit: _Floats, lines: RectangleLines) -> _Floats:
-    """Solve the coupled network on the coarse grid: currents into the bit lines, potentials out of the word lines."""
+    """Solve the coupled network on the coarse grid: currents into the bit lines, potentials out of the word lines.
+
+    The functions of a bit line are hats along it, scaled over the columns by their loads; those of a word line hats
+    along it, scaled over the rows. Indices m, n count nodes down the rectangle, l, k nodes across it.
+    """
     down = _Axis(g.shape[0], lines.bit_line_ohm, lines.first_row)
     across = _Axis(g.shape[1], lines.word_line_ohm, lines.first_col)
     row_scale, col_scale = down.scales(g.sum(axis=1)), across.scales(g.sum(axis=0))
+    one_row, one_col = np.ones_like(row_scale), np.ones_like(col_scale)
 
     def cells(by_row: _Floats, by_col: _Floats) -> _Floats:
-        """Conductances of the cells between functions (m, l) and (m', l'), indices in the order m, m', l, l'."""
-        gathered = down.pairs(by_row).T @ g @ across.pairs(by_col)
-        return down.spread(across.spread(gathered, 1), 0)
+        """Return the conductances of the cells between functions (m, l) and (n, k), shape (m, n, l, k)."""
+        rows = down.pairs(g, by_row).reshape(-1, g.shape[1])
+        both = across.pairs(np.ascontiguousarray(rows.T), by_col)
+        return both.transpose(2, 0, 1).reshape(down.nodes, down.nodes, across.nodes, across.nodes)
 
-    rows, cols, every = down.free, across.free, slice(None)
-    one_r, one_c = np.ones_like(row_scale), np.ones_like(col_scale)
-    in_bit = np.multiply.outer(down.stiffness(), across.mass(col_scale)) + cells(one_r, col_scale**2)
-    in_word = np.multiply.outer(down.mass(row_scale), across.stiffness()) + cells(row_scale**2, one_c)
-    between = _square(cells(row_scale, col_scale)[rows, every, every, cols])
-    bit_bit, word_word = _square(in_bit[rows, rows]), _square(in_word[:, :, cols, cols])
+    in_bit = np.multiply.outer(down.stiffness(), across.mass(col_scale)) + cells(one_row, col_scale**2)
+    in_word = np.multiply.outer(down.mass(row_scale), across.stiffness()) + cells(row_scale**2, one_col)
+    rows, cols = slice(down.held, None), slice(across.held, None)
+    between = _matrix(cells(row_scale, col_scale)[rows, :, :, cols])
+    added = np.zeros_like(g)
     if not between.size:  # all cells lie at the foot, or at the drivers
-        return np.zeros_like(g)
-    relieved = np.linalg.solve(word_word, between.T)
-    response = np.linalg.inv(bit_bit - between @ relieved) @ relieved.T  # (bit function, word function)
-    bits, words = down.hats[:, rows], across.hats[:, cols]
-    into = (g * word) @ (across.hats * col_scale[:, None])  # current of row i into each bit function
-    out = (down.hats * row_scale[:, None]).T @ (
-        g * bit
-    )  # what a potential of each word function gives column j
-    seen = np.einsum(
-        "bml,mj,jl->bj", response.reshape(len(response), -1, words.shape[1]), out, words, optimize=True
-    )
-    entering = np.einsum("im,il->iml", bits, into).reshape(len(g), -1)
-    added: _Floats = entering @ seen
+        return added
+    response = np.zeros(between.shape)
+    respond(_matrix(in_bit[rows, rows]), _matrix(in_word[:, :, cols, cols]), between, response)
+    # Held nodes have no potential; one more node, always 0, lies behind the last.
+    words = np.zeros((len(response), down.nodes, across.nodes + 1))
+    words[:, :, across.held : across.nodes] = response.reshape(len(response), down.nodes, -1)
+    seen = np.zeros((len(response), g.shape[1]))
+    see(words, down.gather(g * bit, row_scale), across.lower, across.share, seen)
+    bits = np.zeros((down.nodes + 1, across.nodes, g.shape[1]))
+    bits[down.held : down.nodes] = seen.reshape(-1, across.nodes, g.shape[1])
+    entering = across.gather(np.ascontiguousarray((g * word).T), col_scale).T
+    add_coupling(np.ascontiguousarray(entering), bits, down.lower, down.share, added)
     return added
 
 
-def _square(blocks: _Floats) -> _Floats:
-    """Turn indices m, m', l, l' into a matrix over (m, l) and (m', l')."""
+def _matrix(blocks: _Floats) -> _Floats:
+    """Turn indices (m, n, l, k) into a matrix over (m, l) and (n, k)."""
     m, n, k, p = blocks.shape
-    return blocks.transpose(0, 2, 1, 3).reshape(m * k, n * p)
+    return np.ascontiguousarray(blocks.transpose(0, 2, 1, 3)).reshape(m * k, n * p)

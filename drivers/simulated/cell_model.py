@@ -42,7 +42,8 @@ _LOG2_THERMAL_TOLERANCE = 5e-3
 _REMAINING_TOLERANCE = 1e-3
 _CYCLE_TOLERANCE = 1e-2
 _MELT_POINTS = 4097
-_SIGMA_TOLERANCE = 2e-5  # of full scale
+_LARGEST_G, _ERROR_POINTS = 1.5, 3001
+_SIGMA_TOLERANCE = 2e-3  # of the largest error
 _LOG2_VOLTAGE_TOLERANCE = 2e-4
 _LOG2_AGE_LOWEST, _AGE_OCTAVES = -30, 64  # 1 ns to 500 years
 _LOG2_ZERO_START_TOLERANCE = 1e-3
@@ -73,8 +74,9 @@ class CellModel(NamedTuple):
     zero_start_curve : float32, shape (k, 2)
         Noise that starts at zero: broken line over log2 of the age (s) of log2 of the spread of all states
         together, in units of Q_s; no rows otherwise.
-    error_curve : float32, shape (k, 2)
-        Broken line over log2 of the target of the programming error, S; no rows in the physics mode.
+    error_cubic, error_curve : float32, shapes (4,) and (k, 2)
+        Programming error (S) over the target (S): a cubic, highest power first, or where it is none a broken
+        line. Only of the target level.
     earliest_failure, least_damage_a : float32
         Pulses before which, and current below which, no device can die.
     """
@@ -90,6 +92,7 @@ class CellModel(NamedTuple):
     inverse_pitch_per_ns: NDArray[np.float64]
     inverse_tau_per_s: NDArray[np.float32]
     zero_start_curve: NDArray[np.float32]
+    error_cubic: NDArray[np.float32]
     error_curve: NDArray[np.float32]
     first_slow: int
     noise_from_zero: bool
@@ -163,7 +166,9 @@ def broken_line(x: NDArray[np.float64], y: NDArray[np.float64], tolerance: float
             good, step = (end, step * 2) if fits else (good, step // 2)
         knots.append(good)
     slopes = np.concatenate([[0.0], np.diff(y[knots]) / np.diff(x[knots]), [0.0]])
-    rows = [(x[0], y[0]), *zip(x[knots], np.diff(slopes), strict=True)]
+    bends = np.diff(slopes)
+    rows = [(x[0], y[0]), *((x[knot], bend) for knot, bend in zip(knots, bends, strict=True) if bend != 0.0)]
+    rows += [(x[0], 0.0)] * (4 - len(rows))  # the kernels are fastest with three knots
     return np.array(rows, np.float32)
 
 
@@ -197,7 +202,11 @@ def compile_card(card: DeviceCard, *, target_level: bool = False) -> CellModel:
         **(_nothing_of_pulses(card) if target_level else _pulses(card)),
         **_deaths(card),
         **_switching(card),
-        error_curve=_error_line(card) if target_level else _NO_LINE,
+        **(
+            _error(card)
+            if target_level
+            else {"error_cubic": np.zeros(4, np.float32), "error_curve": _NO_LINE}
+        ),
         reference_age_s=f32(reference_age_s),
         onset_s=f32(drift.onset_s),
         device_part=f32(np.sqrt(drift.device_share)),
@@ -318,10 +327,16 @@ def _switching(card: DeviceCard) -> dict[str, Any]:
     }
 
 
-def _error_line(card: DeviceCard) -> NDArray[np.float32]:
-    log2_g, g_s = _over_conductance()
-    sigma_s = card.programming_error.sigma_s(g_s / card.g_max_s)
-    return broken_line(log2_g, sigma_s, _SIGMA_TOLERANCE * card.g_max_s)
+def _error(card: DeviceCard) -> dict[str, Any]:
+    """Return the error over the target as a cubic (S), or as a broken line where it is none."""
+    g = np.linspace(0.0, _LARGEST_G, _ERROR_POINTS)
+    sigma_s = card.programming_error.sigma_s(g)
+    cubic = np.polyfit(g, sigma_s, 3)
+    if np.allclose(np.polyval(cubic, g), sigma_s, rtol=0.0, atol=1e-6 * float(sigma_s.max())):
+        scaled = cubic / card.g_max_s ** np.arange(3, -1, -1)
+        return {"error_cubic": scaled.astype(np.float32), "error_curve": _NO_LINE}
+    line = broken_line(g * card.g_max_s, sigma_s, _SIGMA_TOLERANCE * float(sigma_s.max()))
+    return {"error_cubic": np.zeros(4, np.float32), "error_curve": line}
 
 
 def _over_age() -> tuple[NDArray[np.float64], NDArray[np.float64]]:

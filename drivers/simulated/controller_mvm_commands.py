@@ -41,7 +41,7 @@ def _execute(link: Connection, unit: Unit, handle: int, data: memoryview) -> Non
     board = board_of(link)
     if board.operation is not None:
         raise ScpiError(-213)
-    board.selection(handle)
+    cells = board.selection(handle)
     rectangle = board.rectangles.get(handle)
     if rectangle is None:
         raise ScpiError(-221)
@@ -51,6 +51,7 @@ def _execute(link: Connection, unit: Unit, handle: int, data: memoryview) -> Non
         raise ScpiError(-225)
     if not board.energised:
         raise ScpiError(207)
+    board.obey_card(cells)
     values, settings = board.limits.values, board.read_settings
     spacing_s = settings.aperture_s + float(values["read_ovh"])
     output_ns = max(1, round(settings.samples * spacing_s * board.faults.number("SLOW", 1.0) * 1e9))

@@ -30,6 +30,7 @@ _SOURCES = (
     "heat.py",
     "jit.py",
     "layout.py",
+    "lines_kernel.py",
     "multiply_kernel.py",
     "noise_kernel.py",
     "place_kernel.py",
@@ -38,6 +39,7 @@ _SOURCES = (
     "read_buffer.py",
     "read_kernel.py",
     "switch_kernel.py",
+    "target_kernel.py",
     "telegraph_kernel.py",
 )
 

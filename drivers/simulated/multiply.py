@@ -8,8 +8,9 @@ one vector too, and the little that slower states move within a chunk. The rise 
 voltage of a cell, is left out of the variance.
 
 Above the ohmic law each cell is ``I = G sum_k c_k V^(2k+1)``, so a product is a few matrix products. Lines: see
-``array_lines``; the voltage of a cell is its input times w, its load on the lines the conductance at the reference
-voltage. Sums are in double precision: what the order of a sum changes does not reach the codes of a converter.
+``array_lines``; the voltage of a cell is its input times w, its load on the lines its conductance at the one voltage
+that stands for inputs spread evenly from 0 to the read voltage. Sums are in double precision: what the order of a
+sum changes does not reach the codes of a converter.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ MOST_NUMBERS = 1 << 20
 """Of inputs or outputs of one chunk."""
 HEADROOM = 0.9
 """Share of a range that automatic ranging fills at most, as for single reads."""
+LOAD_SHARE = 0.6
+"""Of the square of the read voltage: <V^4> / <V^2> of inputs spread evenly, at which a straight line through the
+origin fits a cubic current best."""
 _PREVIEW = 512
 
 
@@ -180,10 +184,13 @@ class Multiplier:
         series_ohm = 0.0 if self._lines is None else self._lines.series_ohm
         divided = 1.0 + series_ohm * g
         loaded = g / divided
-        transfer = line_transfer(loaded, self._rectangle)
-        terms = []
-        for k, coefficient in enumerate(self._odd_terms(g)):
-            terms.append(loaded * coefficient * transfer.bit * transfer.word ** (2 * k + 1))
+        odd_terms = [loaded * coefficient for coefficient in self._odd_terms(g)]
+        squared = LOAD_SHARE * conversion.voltage_v**2
+        load = sum(odd_term * squared**k for k, odd_term in enumerate(odd_terms))
+        transfer = line_transfer(load, self._rectangle)
+        terms = [
+            odd_term * transfer.bit * transfer.word ** (2 * k + 1) for k, odd_term in enumerate(odd_terms)
+        ]
         if transfer.cross_s is not None:
             terms[0] += transfer.cross_s
         return Matrices(terms, (fast_s / divided**2 * transfer.bit * transfer.word) ** 2)

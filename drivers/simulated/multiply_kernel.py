@@ -1,4 +1,4 @@
-"""Kernels of the analog product: ladders of line segments, and the converter at the foot of every column."""
+"""The converter at the foot of every column, for the outputs of an analog product."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import math
 
 import numpy as np
 from numpy import float32, int16, int32, uint32
-from numpy.typing import NDArray
 
 from drivers.simulated.converter_kernel import LONGEST_SAMPLING
 from drivers.simulated.jit import kernel
 from drivers.simulated.random_numbers import LANES, Kind, normals
 
-__all__ = ["CLIPPED", "COUNTS", "convert_outputs", "ladder_shares"]
+__all__ = ["CLIPPED", "COUNTS", "convert_outputs"]
 
 COUNTS = 32768
 """Counts of the output per range: one count is 1/32768 of it, whatever the converter's bits."""
@@ -23,43 +22,6 @@ _KIND = int(Kind.PRODUCT)
 _ZERO, _ONE, _HALF, _MOST, _COUNTS = (float32(x) for x in (0.0, 1.0, 0.5, 32767.0, COUNTS))
 # Rows of four normals: fast noise and first conversion of the first pass, the same of the second
 _FIRST, _MORE, _SIZE = 0, 4 * LANES, 8 * LANES
-
-
-@kernel
-def _ladder(g, segment_ohm, foot_ohm, out):  # type: ignore[no-untyped-def]
-    """Shares of ladders that run along axis 0; see :func:`ladder_shares`."""
-    rows, lanes = g.shape
-    for j in range(lanes):
-        out[rows - 1, j] = g[rows - 1, j]
-    for i in range(rows - 2, -1, -1):  # admittance of node i and all behind it
-        for j in range(lanes):
-            out[i, j] = g[i, j] + out[i + 1, j] / (1.0 + segment_ohm * out[i + 1, j])
-    for j in range(lanes):
-        out[0, j] = 1.0 / (1.0 + foot_ohm * out[0, j])
-    for i in range(1, rows):
-        for j in range(lanes):
-            out[i, j] = out[i - 1, j] / (1.0 + segment_ohm * out[i, j])
-
-
-def ladder_shares(g_s: NDArray[np.float64], segment_ohm: float, foot_ohm: float) -> NDArray[np.float64]:
-    """Return the potential along ladders of cells to ground, over that of their source.
-
-    By reciprocity also the share of a current into a node that reaches the source held at ground.
-
-    Parameters
-    ----------
-    g_s : ndarray of float64, shape (n, ladders)
-        Conductances from each node to ground, S; node 0 nearest to the source.
-    segment_ohm, foot_ohm : float
-        From node to node, and from the source to node 0, Ohm.
-
-    Returns
-    -------
-    ndarray of float64, shape (n, ladders)
-    """
-    shares = np.empty_like(g_s)
-    _ladder(g_s, segment_ohm, foot_ohm, shares)
-    return shares
 
 
 @kernel

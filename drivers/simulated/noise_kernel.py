@@ -305,7 +305,7 @@ def sum_states(buffer, x, known, high, m, window, held):  # type: ignore[no-unty
         for i in range(LANES):
             low_part = _ZERO if held >= 0 else window.low[known[i]] * buffer[LOW_SUM + i]
             buffer[Y + i] = low_part + window.high[high[i]] * buffer[HIGH_SUM + i]
-    for k in range(bottom, top):
+    for k in range(max(bottom, held), top):
         factor = m.weight[k] * window.each[k]
         for i in range(LANES):
             shown = (known[i] <= k) & (k < high[i])

@@ -22,6 +22,7 @@ __all__ = [
     "Draw",
     "Kind",
     "broken_line",
+    "cubic",
     "exp2",
     "log2",
     "normal_pair",
@@ -266,9 +267,27 @@ def uniforms(cells, events, kind, draw, key, out, at):  # type: ignore[no-untype
 
 
 @subroutine
+def cubic(c, buffer, source, target):  # type: ignore[no-untyped-def]
+    """Evaluate a cubic, highest power first, of the row at `source` into the row at `target`."""
+    c3, c2, c1, c0 = c[0], c[1], c[2], c[3]
+    for i in range(LANES):
+        x = buffer[source + i]
+        buffer[target + i] = ((c3 * x + c2) * x + c1) * x + c0
+
+
+@subroutine
 def broken_line(line, buffer, source, target):  # type: ignore[no-untyped-def]
     """Evaluate ``y0 + sum of bend max(x - knot, 0)`` of the row at `source` into the row at `target`."""
     start = line[0, 1]
+    if line.shape[0] == 4:  # a slope between two flats, or thereabouts: one pass over the lanes
+        k1, k2, k3 = line[1, 0], line[2, 0], line[3, 0]
+        b1, b2, b3 = line[1, 1], line[2, 1], line[3, 1]
+        for i in range(LANES):
+            x = buffer[source + i]
+            y = start + b1 * max(x - k1, _ZERO)
+            y = y + b2 * max(x - k2, _ZERO)
+            buffer[target + i] = y + b3 * max(x - k3, _ZERO)
+        return
     for i in range(LANES):
         buffer[target + i] = start
     for k in range(1, line.shape[0]):

@@ -54,10 +54,6 @@ def write_report(run: Run) -> Path:
     laws = laws_of(card) if card else None
     if laws is None:
         evidence.gaps.append("The run holds no readable device card: no law is drawn beside the data.")
-    calibration = evidence.section("station").get("read_calibration")
-    if isinstance(calibration, dict) and calibration.get("stale"):
-        why = "; ".join(str(reason) for reason in calibration["stale"])
-        evidence.gaps.append(f"The calibration of the read path was stale: {why}.")
     figures = draw(evidence, laws)
     manifest = evidence.manifest
     text = rendered(
@@ -125,6 +121,10 @@ def _summary(evidence: Evidence) -> str:
                 f"non-zero targets {significant(1e6 * rms)}\u00a0µS rms away from them, "
                 f"{percent(rms / evidence.g_max_s)} of full scale{_without_drift(evidence)}."
             )
+    calibration = evidence.section("station").get("read_calibration")
+    if isinstance(calibration, dict) and calibration.get("stale"):
+        why = "; ".join(str(reason) for reason in calibration["stale"])
+        said.append(f"Readings were corrected with a stale calibration: {why}.")
     return " ".join(said)
 
 

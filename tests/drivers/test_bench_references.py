@@ -109,3 +109,9 @@ def test_two_chips_cannot_share_a_read_calibration(tmp_path: Path) -> None:
     )
     with pytest.raises(BenchError, match="chip and other have the same read calibration"):
         load_bench(path)
+
+
+@pytest.mark.parametrize("key", ["on", "yes", "n", "Off"])
+def test_keys_that_yaml_takes_for_truth_values_are_text(tmp_path: Path, key: str) -> None:
+    with pytest.raises(BenchError, match=f"instruments.chip.{key}: there is no such key"):
+        bench(tmp_path, instrument=f"{key}: 1")

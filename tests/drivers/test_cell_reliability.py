@@ -21,7 +21,7 @@ def health(silicon: Silicon) -> NDArray[np.uint8]:
 
 
 def test_telegraph_noise_has_the_variance_and_the_memory_of_its_law() -> None:
-    silicon = Silicon(40_000, only("telegraph_noise"))
+    silicon = Silicon(40_000, only("telegraph_noise", telegraph_noise__fluctuators_max=2))
     law = silicon.chip.card.telegraph_noise
     silicon.pulse(300e-6)
     truth = silicon.truth(0)
@@ -38,7 +38,7 @@ def test_telegraph_noise_has_the_variance_and_the_memory_of_its_law() -> None:
 
 
 def test_a_third_of_the_devices_has_no_fluctuator() -> None:
-    silicon = Silicon(30_000, only("telegraph_noise"))
+    silicon = Silicon(30_000, only("telegraph_noise", telegraph_noise__fluctuators_max=2))
     silicon.pulse(300e-6)
     quiet = np.ones(30_000, bool)
     first = silicon.read()

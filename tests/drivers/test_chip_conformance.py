@@ -8,7 +8,9 @@ import pytest
 from numpy.typing import NDArray
 from two_faces import Face
 
-from drivers.chip import Rectangle
+from drivers.calibrated_reads import CalibratedChip
+from drivers.chip import Chip, Rectangle
+from drivers.read_calibration import ReadCalibration
 
 LISTS = ("all", "some", "few", "mixed")
 
@@ -49,3 +51,31 @@ def test_the_clock(face: Face) -> None:
 def test_products(face: Face, corner: tuple[int, int, int, int]) -> None:
     with face.ready() as chip:
         conformance.products_are_sums_of_cells(chip, Rectangle(0, *corner))
+
+
+@pytest.mark.parametrize(
+    "rule", ["skips_touch_nothing", "masks_forbid", "an_id_pulses_once", "a_stop_latches"]
+)
+def test_batches_through_a_calibration(face: Face, rule: str) -> None:
+    with face.ready() as chip:
+        wrapped = CalibratedChip(chip, even_calibration(chip))
+        getattr(conformance, rule)(wrapped, cells_of("mixed"), 2e-4, lambda cells: face.count()[cells])
+
+
+def test_reads_through_a_calibration(face: Face) -> None:
+    with face.ready() as chip:
+        wrapped = CalibratedChip(chip, even_calibration(chip))
+        conformance.agrees_with_itself(wrapped)
+        conformance.reads_keep_order(wrapped, cells_of("mixed"))
+
+
+def even_calibration(chip: Chip) -> ReadCalibration:
+    """Every column reads 4 % too much and 20 nA more."""
+    identity, cols = chip.identify(), chip.geometry().cols
+    width = np.full(cols, 1e-3)
+    return ReadCalibration(
+        identity.maker, identity.model, identity.serial,
+        np.full(cols, 1.04), width, np.full(cols, 20e-9), 1e-6 * width, -1e-9 * width, {},
+        measured_unix_ns=10**18, temperature_k=None, read_voltage_v=0.2, range_a=1e-5, aperture_s=1e-6,
+        samples=64, repeats=16, references={1: 5e-6, 2: 2e-5}, tolerance=0.005,
+    )  # fmt: skip

@@ -231,6 +231,19 @@ def test_more_outputs_than_the_board_has_memory_for() -> None:
     assert host.errors() == ['-225,"Out of memory"']
 
 
+def test_a_strict_chip_refuses_what_its_card_does_not_cover() -> None:
+    host = ready()
+    host.board.chip.strict = True
+    execute(host, inputs(1))
+    assert host.errors() == []
+    host.board.chip.excursions = lambda cells, at_ns, *, pulses=False: (
+        ["outside"] if cells.size == 256 else []
+    )
+    execute(host, inputs(1))
+    assert host.errors() == ['-221,"Settings conflict;outside"']
+    assert host.ask("MVM:STAT?") == "1,DONE,16,16"
+
+
 def test_a_selection_in_use_is_left_alone() -> None:
     host = ready()
     host.send("READ:AVER 1000")
