@@ -2,8 +2,7 @@
 
 One definition of each row serves the command and these tests. The reduced samples run here, the full ones of every
 preset among the slow tests. Seeds are fixed, so a verdict never changes by chance; over all seeds a chip that keeps
-its laws would be accused in one full check of ibm90 in thirty or forty (see ``labkit.acceptance.suite``), and a mutant is
-found by five standard errors or more.
+its laws would be accused in one full check of ibm90 in thirty or forty (see ``labkit.acceptance.suite``).
 """
 
 from __future__ import annotations
