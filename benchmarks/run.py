@@ -47,10 +47,23 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
     "kernels": (
         "kernels.py",
         [
-            Goal("cells_per_s", "pulse + read of every cell, one thread", "M cells/s", least=20.0),
-            Goal("pulse_ns", "  pulse", "ns/cell"),
-            Goal("read_ns", "  read", "ns/cell"),
-            Goal("aihwkit_cells_per_s", "aihwkit's PCM model, program + drift, same run", "M cells/s"),
+            Goal("alone_cells_per_s", "pulse + read of cells alone, one thread", "M cells/s", least=20.0),
+            Goal("preset_cells_per_s", "  of the preset ibm90, array and all", "M cells/s"),
+            Goal("pulse_ns", "    pulse", "ns/cell"),
+            Goal("read_ns", "    read", "ns/cell"),
+            Goal(
+                "everything_cells_per_s", "  with every effect on, hot, off voltage", "M cells/s", least=10.0
+            ),
+            Goal("two_threads", "  the same on two threads", "x one", least=1.6),
+        ],
+    ),
+    "target": (
+        "target_level.py",
+        [
+            Goal("target_level_1m_ns", "target level: program, drift, read 1e6", "ns/cell"),
+            Goal("target_level_1m_ratio", "  aihwkit's PCM model, same run", "x as long", least=5.0),
+            Goal("target_level_10m_ns", "target level: program, drift, read 1e7", "ns/cell"),
+            Goal("target_level_10m_ratio", "  aihwkit's PCM model, same run", "x as long", least=5.0),
         ],
     ),
     "program": (

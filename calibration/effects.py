@@ -68,6 +68,10 @@ def _no_device_spread(laws: _Laws) -> None:
     _zero(laws, "programming_curve", "melt_current_spread_a", "full_current_spread_a")
     _zero(laws, "programming_curve", "full_conductance_spread_s")
     _zero(laws, "temperature", "spread")
+    _zero(laws, "threshold_switching", "spread")
+    _zero(laws, "retention", "ln_spread")
+    _zero(laws, "damage", "current_spread_a")
+    _zero(laws, "current_voltage", "polarity_spread")
 
 
 def _no_history(laws: _Laws) -> None:
@@ -95,7 +99,7 @@ def _fine_converter(laws: _Laws) -> None:
     said = {"unit": "1", "status": "default", "source": _OFF_SOURCE}
     parameters = laws["read_chain"]["parameters"]
     parameters["adc_bits"] = {"value": _FINE_BITS, **said}
-    parameters["adc_zero"] = {"value": 2 ** (_FINE_BITS - 2), **said}
+    parameters["adc_zero"] = {"value": 2 ** (_FINE_BITS - 5), **said}  # as many as 8 of 256
 
 
 EFFECTS: Mapping[str, Callable[[_Laws], None]] = {

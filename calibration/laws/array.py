@@ -17,7 +17,8 @@ __all__ = ["Columns", "Lines", "SpatialCorrelation"]
 class SpatialCorrelation(Law):
     """Shares of the variance over devices that whole dies, rows and columns have in common.
 
-    They apply alike to every quantity that differs from device to device; the rest is each cell's own.
+    They apply alike to the quantities of the programming curve and the accumulation law that differ from device
+    to device, and to the device's part of the drift exponent; the rest is each cell's own.
 
     Attributes
     ----------

@@ -344,6 +344,7 @@ class SimulatedChip:
         aperture_s: float,
         spacing_s: float,
         held_from_s: float,
+        stress_v: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Look at conductances without lines, columns and converter; it counts as one read of each cell.
 
@@ -353,6 +354,8 @@ class SimulatedChip:
             As of :meth:`read`.
         held_from_s : float
             Noise states slower than this are taken as they are; of the faster ones only the spread is told.
+        stress_v : float, optional
+            Voltage that cells have to bear meanwhile, where it is another one: it may switch or disturb them.
 
         Returns
         -------
@@ -365,10 +368,11 @@ class SimulatedChip:
         n, noise = len(cells), self.card.read_noise
         boundary = int(np.searchsorted(noise.time_constants_s(), held_from_s))
         left = noise.averaging_factor(aperture_s, spacing_s, samples) * noise.state_variances()
-        self._before_read(cells, at_ns, voltage_v)
+        borne_v = voltage_v if stress_v is None else stress_v
+        self._before_read(cells, at_ns, borne_v)
         conditions = self._conditions(
             int(at_ns.max()) if n else 0, _NO_CONVERTER, spacing_s=spacing_s, voltage_v=voltage_v,
-            samples=samples, held=boundary, fast=math.sqrt(float(left[:boundary].sum())),
+            stress_v=borne_v, samples=samples, held=boundary, fast=math.sqrt(float(left[:boundary].sum())),
         )  # fmt: skip
         held, fast = np.empty(n, np.float32), np.empty(n, np.float32)
         self._look(cells, at_ns, held, fast, np.empty(0, np.uint8), conditions,
@@ -488,6 +492,7 @@ class SimulatedChip:
         *,
         spacing_s: float,
         voltage_v: float | None = None,
+        stress_v: float | None = None,
         offset_a: float = 0.0,
         samples: int = 1,
         ranges: NDArray[np.float32] | None = None,
@@ -503,6 +508,7 @@ class SimulatedChip:
             self._heat,
             now_ns=now_ns,
             voltage_v=volts,
+            stress_v=volts if stress_v is None else stress_v,
             offset_a=offset_a,
             samples=samples,
             spacing_s=spacing_s,

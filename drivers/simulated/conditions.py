@@ -162,6 +162,7 @@ def conditions_of(
     *,
     now_ns: int,
     voltage_v: float,
+    stress_v: float,
     offset_a: float,
     samples: int,
     spacing_s: float,
@@ -172,11 +173,14 @@ def conditions_of(
     held: int = NOTHING_HELD,
     fast: float = 0.0,
 ) -> Conditions:
-    """Put together what one read of a chip of this card needs; `dosed` tells that earlier reads left a dose."""
+    """Put together what one read of a chip of this card needs.
+
+    `stress_v` is the voltage that disturbs, `dosed` tells that earlier reads left a dose.
+    """
     f32 = np.float32
     start_ns, end_ns, rate = heat.segments(now_ns)
     retention = card.retention if card.has("retention") else None
-    disturb = card.read_disturb.dose(voltage_v, samples * spacing_s) if card.has("read_disturb") else 0.0
+    disturb = card.read_disturb.dose(stress_v, samples * spacing_s) if card.has("read_disturb") else 0.0
     disturb = disturb if disturb >= _LEAST_DOSE else 0.0
     polarity = card.current_voltage.polarity_spread if card.has("current_voltage") and voltage_v < 0 else 0.0
     return Conditions(

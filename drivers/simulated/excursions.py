@@ -51,8 +51,8 @@ class Excursion:
         seen, to = f"{self.seen_low:.3g}", f"{self.seen_high:.3g}"
         seen = seen if seen == to else f"{seen} .. {to}"
         return (
-            f"{self.cells} cells at {word} {seen}{unit} outside {self.low:.3g} .. {self.high:.3g}{unit} of "
-            f"{self.law}"
+            f"{self.law} at {word} {seen}{unit} ({self.cells} cells; valid {self.low:.3g} .. "
+            f"{self.high:.3g}{unit})"
         )
 
 
@@ -126,8 +126,4 @@ class Excursions:
         self._said.update((excursion.law, excursion.quantity) for excursion in fresh)
         for quantity in dict.fromkeys(excursion.quantity for excursion in fresh):
             same = [excursion for excursion in fresh if excursion.quantity == quantity]
-            _LOG.warning(
-                "simulated chip %s: %s; the laws are extrapolated there",
-                self._name,
-                "; ".join(map(str, same)),
-            )
+            _LOG.warning("mock %s extrapolates its card: %s", self._name, "; ".join(map(str, same)))

@@ -61,6 +61,7 @@ class Multiplying(Protocol):
         aperture_s: float,
         spacing_s: float,
         held_from_s: float,
+        stress_v: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return conductances with their slow noise, and the standard deviation of the fast, S."""
 
@@ -179,6 +180,7 @@ class Multiplier:
             aperture_s=conversion.aperture_s,
             spacing_s=conversion.spacing_s,
             held_from_s=held_from_s,
+            stress_v=conversion.voltage_v,
         )
         g, fast_s = self._placed(seen), self._placed(fast)
         series_ohm = 0.0 if self._lines is None else self._lines.series_ohm

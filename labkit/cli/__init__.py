@@ -6,6 +6,7 @@ at once.
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from io import StringIO
@@ -17,7 +18,7 @@ from labkit.cli.calibrate import calibrate_app
 from labkit.cli.card import card_app
 from labkit.cli.demo import demo
 from labkit.cli.errors import guarded
-from labkit.cli.output import examples
+from labkit.cli.output import examples, remark
 from labkit.cli.program import program
 from labkit.cli.read import read
 from labkit.cli.report import report
@@ -91,6 +92,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     debug = "--debug" in given
     given = [word for word in given if word != "--debug"]
     _prepare_streams()
+    _relay_the_mock()
     owes_signals = interrupts.install()
     try:
         status = guarded(lambda: _run(given), as_json="--json" in given, debug=debug)
@@ -98,6 +100,20 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
         if owes_signals:
             interrupts.restore()
     sys.exit(status)
+
+
+class _Notes(logging.Handler):
+    """Shows what a simulated chip has to say of itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it on stderr."""
+        remark(f"note: {record.getMessage()}")
+
+
+def _relay_the_mock() -> None:
+    mock = logging.getLogger("labkit.mock")
+    mock.propagate = False
+    mock.handlers = [_Notes()]
 
 
 def _prepare_streams() -> None:

@@ -59,7 +59,7 @@ def card_for(station: Station, named: str | None) -> tuple[DeviceCard, str]:
     if simulated is None:
         return DeviceCard.load(DEFAULT_CARD), f"{DEFAULT_CARD}: neither --card nor the bench file names one"
     beside = station.bench.path.parent / simulated.card
-    found = DeviceCard.load(beside if beside.is_file() else simulated.card)
+    found = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.without)
     return found, f"{simulated.card}, of the bench file"
 
 

@@ -21,7 +21,15 @@ def test_every_effect_changes_the_complete_card_and_once_only(effect: str) -> No
     changed = {name for name in IBM90.laws if off.laws.get(name) != IBM90.laws[name]}
     touched = {
         "cycle_spread": {"accumulation", "programming_curve", "programming_error"},
-        "device_spread": {"accumulation", "programming_curve", "temperature"},
+        "device_spread": {
+            "accumulation",
+            "programming_curve",
+            "temperature",
+            "threshold_switching",
+            "retention",
+            "damage",
+            "current_voltage",
+        },
         "history": {"accumulation"},
         "converter": {"read_chain"},
     }

@@ -61,8 +61,9 @@ def test_ge_rich_cell_outlives_a_bake_the_other_does_not() -> None:
 
 def test_disturb_grows_exponentially_with_the_voltage_of_either_sign() -> None:
     law = IBM90.read_disturb
-    assert law.dose(0.6, 1.0) == pytest.approx(1.0)
-    assert law.dose(-0.63, 2.0) == pytest.approx(2.0 * np.e)
+    assert law.dose(law.reference_v, law.lifetime_s) == pytest.approx(1.0)
+    beyond_v = law.reference_v + law.voltage_step_v
+    assert law.dose(-beyond_v, 2.0 * law.lifetime_s) == pytest.approx(2.0 * np.e)
     assert law.dose(0.2, 1e6 * 8e-6) < 1e-4, "a million usual reads"
 
 

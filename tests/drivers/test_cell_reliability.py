@@ -52,10 +52,10 @@ def test_a_third_of_the_devices_has_no_fluctuator() -> None:
 
 
 def test_heat_crystallises_what_was_amorphous() -> None:
-    silicon = Silicon(4000, only("retention"))
+    silicon = Silicon(4000, only("retention", "device_spread"))
     law = silicon.chip.card.retention
     reset(silicon)
-    before, full = silicon.truth(0), silicon.chip.card.programming_curve.full_conductance_mean_s
+    before, full = silicon.truth(0), silicon.chip.arrays.device[:, 0, :].reshape(-1)[:4000]
     silicon.wait(10.0)
     silicon.chip.set_temperature(453.15, silicon.now_ns)  # 180 C: a lifetime of 27 s for this card
     silicon.wait(float(1.0 / law.rate_per_s(453.15)))
@@ -82,6 +82,18 @@ def test_a_pulse_meets_the_state_that_heat_has_left() -> None:
     set_s = silicon.truth(0)
     assert np.median(hot) > 10 * US
     np.testing.assert_allclose(set_s, hot, rtol=0.15)  # a SET step from there, not from the RESET
+
+
+def test_a_pulse_in_the_dead_zone_meets_nothing() -> None:
+    silicon = Silicon(1000, only("retention"))
+    reset(silicon)
+    silicon.chip.set_temperature(453.15, silicon.now_ns)
+    silicon.wait(20.0)
+    silicon.chip.set_temperature(300.0, silicon.now_ns)
+    hot = silicon.truth(0)
+    for _ in range(5):
+        silicon.pulse(20e-6)
+    np.testing.assert_array_equal(silicon.truth(0), hot)
 
 
 def test_ten_years_at_room_temperature_change_nothing() -> None:
@@ -199,7 +211,7 @@ def test_the_same_cells_wear_out_however_the_pulses_come() -> None:
 
 
 def test_too_much_current_opens_a_cell_for_good() -> None:
-    silicon = Silicon(10_000, only("damage"))
+    silicon = Silicon(10_000, only("damage", "device_spread"))
     law = silicon.chip.card.damage
     silicon.pulse(law.current_mean_a - 5 * law.current_spread_a)
     assert not health(silicon).any()

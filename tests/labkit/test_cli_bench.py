@@ -104,7 +104,7 @@ def test_program_takes_its_settings_and_says_what_it_found(tmp_path: Path) -> No
     assert f"{100 * figures['error_rms_fraction_of_gmax']:.2f}" in rows["error"]
     assert rows["card"] == "own.yaml, of the bench file"
     assert done.stdout.splitlines()[-1] == str(tmp_path / "runs" / "a" / "report.html")
-    assert done.stderr == ""
+    assert all(line.startswith("note: mock ibm90 extrapolates") for line in done.stderr.splitlines())
 
 
 def test_cells_are_read_again_in_another_process_and_never_in_the_past(tmp_path: Path) -> None:
@@ -341,7 +341,8 @@ def test_ctrl_c_ends_programming_with_what_is_known(tmp_path: Path) -> None:
 
     assert process.returncode == 130, said
     assert "Traceback" not in said
-    assert said.startswith("labkit: interrupted by SIGINT")
+    errors = [line for line in said.splitlines() if not line.startswith("note: ")]
+    assert errors[0].startswith("labkit: interrupted by SIGINT")
     assert json.loads(out)["error"]["type"] == "Interrupted"
     run = Run.open(tmp_path / "run")
     assert run.manifest["status"] == "interrupted"
