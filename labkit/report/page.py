@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from labkit.durable import write_whole
 from labkit.report.evidence import Evidence, gather
 from labkit.report.figures import draw
 from labkit.report.laws import laws_of
+from labkit.report.template import rendered
 from labkit.report.wording import age, bare, count, percent, quantity, rows, significant
 
 if TYPE_CHECKING:
@@ -49,8 +49,6 @@ def write_report(run: Run) -> Path:
     DiskFull, RunError
         It could not be written; an earlier report is as it was.
     """
-    import jinja2
-
     evidence = gather(run)
     card = evidence.section("card")
     laws = laws_of(card) if card else None
@@ -58,9 +56,8 @@ def write_report(run: Run) -> Path:
         evidence.gaps.append("The run holds no readable device card: no law is drawn beside the data.")
     figures = draw(evidence, laws)
     manifest = evidence.manifest
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    template = environment.from_string(files("labkit.report").joinpath("page.html").read_text("utf-8"))
-    text = template.render(
+    text = rendered(
+        "labkit.report",
         name=run.path.name,
         kind=manifest["kind"],
         created=str(manifest.get("created_utc", "")).replace("T", " ").replace("Z", " UTC"),

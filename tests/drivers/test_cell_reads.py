@@ -1,13 +1,10 @@
-"""The read chain of the simulated cells: converter, ranges, clipping, averaging, heat (device-physics §4)."""
+"""The read chain of the simulated cells: converter, ranges, clipping, averaging (device-physics §4)."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from silicon import EIGHT_BITS, IBM90, NOISELESS_CONVERTER, US, Silicon
-
-STEP_S = 10e-6 / 256 / 0.2
-"""One code of eight bits in the 10 uA range at 0.2 V: 0.195 uS (C4)."""
+from silicon import EIGHT_BITS, NOISELESS_CONVERTER, US, Silicon
 
 
 def raw(silicon: Silicon, **options: object) -> tuple[np.ndarray, np.ndarray]:
@@ -21,15 +18,6 @@ def raw(silicon: Silicon, **options: object) -> tuple[np.ndarray, np.ndarray]:
     }
     at_ns = np.full(silicon.cells.size, silicon.now_ns, np.int64)
     return silicon.chip.read(silicon.cells, at_ns, **settings)
-
-
-def test_readings_are_codes_of_the_converter() -> None:  # C4
-    silicon = Silicon(5000)
-    silicon.pulse(300e-6)
-    silicon.wait(1.0)
-    codes = silicon.read(**EIGHT_BITS) / STEP_S
-    np.testing.assert_allclose(codes, np.rint(codes), atol=1e-3)
-    assert pytest.approx(0.195 * US, rel=0.002) == STEP_S
 
 
 def test_a_converter_with_a_zero_does_not_rectify_noise() -> None:
@@ -92,30 +80,6 @@ def test_an_offset_of_the_converter_shows_in_every_reading() -> None:
     again.pulse(300e-6)
     again.wait(1.0)
     np.testing.assert_allclose(again.read(offset_a=0.1e-6) - plain, 0.5 * US, rtol=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("g", "factor", "current_a"), [(0.1, 5.6, 355e-6), (0.4, 2.3, 312e-6), (0.9, 1.16, 232e-6)]
-)
-def test_heat_raises_the_conductance(g: float, factor: float, current_a: float) -> None:  # C6
-    law = IBM90.temperature
-    silicon = Silicon(40_000, NOISELESS_CONVERTER)
-    silicon.pulse(current_a)
-    near = np.abs(silicon.truth() / (g * 25 * US) - 1) < 0.1
-    silicon.wait(100.0)
-    silicon.chip.set_temperature(298.15, silicon.now_ns)
-    cool = np.mean([read_next(silicon) for _ in range(5)], axis=0)
-    silicon.chip.set_temperature(358.15, silicon.now_ns)
-    warm = np.mean([read_next(silicon) for _ in range(5)], axis=0)
-    expected = float(law.factor(g, 358.15) / law.factor(g, 298.15))
-    assert expected == pytest.approx(factor, rel=0.03)
-    assert np.median((warm / cool)[near]) == pytest.approx(expected, rel=0.04)
-    assert (warm / cool)[near].std() > 0  # devices differ in their activation energy
-
-
-def read_next(silicon: Silicon) -> np.ndarray:
-    silicon.wait(0.5)
-    return silicon.read(ranges_a=[1e-3])
 
 
 def test_broken_cells_read_as_what_they_are() -> None:
