@@ -55,9 +55,13 @@ class Heat:
         """Return start and end (chip ns) and rate (lifetimes per ns) of all hot segments so far."""
         starts, ends, rates = list(self._start_ns), list(self._end_ns), list(self._rate)
         if self._open is not None and now_ns > self._open[0]:
-            starts.append(self._open[0])
-            ends.append(now_ns)
-            rates.append(self._open[1])
+            since_ns, rate = self._open
+            if ends and ends[-1] == since_ns and rates[-1] == rate:
+                ends[-1] = now_ns  # one sum of the same bits, whether or not the heat was booked on the way
+            else:
+                starts.append(since_ns)
+                ends.append(now_ns)
+                rates.append(rate)
         return np.array(starts, np.int64), np.array(ends, np.int64), np.array(rates, np.float64)
 
     def past(self, now_ns: int) -> NDArray[np.int64]:

@@ -152,8 +152,11 @@ def begin_event(buffer, acts, m):  # type: ignore[no-untyped-def]
 
 
 @subroutine
-def _crystallise(lane, no_event, buffer, words, kind, pulsed, now, c, key):  # type: ignore[no-untyped-def]
-    """Let the state have crystallised as far as it has before the pulse meets it."""
+def _crystallise(lane, no_event, buffer, words, acts, pulsed, now, c, key):  # type: ignore[no-untyped-def]
+    """Let the state have crystallised as far as it has before the pulse meets it.
+
+    A pulse that does nothing leaves the clock of the crystals running, and so the state they grow from.
+    """
     normals(lane, no_event, _DEVICE_KIND, _READING, key, words, buffer, _RETENTION)
     crystallised(
         buffer, _DOSE, _RETENTION + LANES, _SHARE, pulsed, now, c.hot_start_ns, c.hot_end_ns, c.hot_rate,
@@ -162,7 +165,7 @@ def _crystallise(lane, no_event, buffer, words, kind, pulsed, now, c, key):  # t
     for i in range(LANES):
         g = buffer[_CONDUCTANCE + i]
         grown = g + buffer[_SHARE + i] * max(buffer[_FULL + i] - g, _ZERO)
-        buffer[_CONDUCTANCE + i] = grown if kind[i] == int32(0) else g
+        buffer[_CONDUCTANCE + i] = grown if acts[i] != int32(0) else g
 
 
 @kernel
@@ -240,13 +243,15 @@ def pulse_range(  # type: ignore[no-untyped-def]
             acts[i] = int32(does)
             lives[i] = int32(does)
         if c.crystallises:
-            _crystallise(lane, no_event, buffer, words, kind, pulsed, end, c, key)
+            _crystallise(lane, no_event, buffer, words, acts, pulsed, end, c, key)
         for _ in range(times):
             for i in range(LANES):
                 event[i] = uint32(event[i] + uint32(1))
             normals(lane, event, _PULSE_KIND, 0, key, words, buffer, _Z0)
             _step(buffer, memory, lives, m, set_rate, crystallised_edge)
-            over_current(lane, no_event, buffer, words, _AMPLITUDE, _CONDUCTANCE, kind, lives, m, key)
+            over_current(
+                lane, no_event, buffer, words, _AMPLITUDE, _RETENTION, _CONDUCTANCE, kind, lives, m, key
+            )
             worn_out(lane, event, no_event, buffer, words, _FULL, _CONDUCTANCE, kind, lives, m, key)
         begin_event(buffer, acts, m)
         if whole:
