@@ -153,7 +153,12 @@ class _Author:
         if turn % 2 == 1:
             few = others[:: 1 + turn]
             self.wait()
-            options = {"voltage_v": 0.9, "samples": 2, **_CHAIN, **EIGHT_BITS}  # some switch, all are disturbed
+            options = {
+                "voltage_v": 0.9,
+                "samples": 2,
+                **_CHAIN,
+                **EIGHT_BITS,
+            }  # some switch, all are disturbed
             yield Step("read", self.now_ns, few, _nothing_for(few), options)
 
 
