@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulated.cell_model import zero_start_line
+from drivers.simulated.cell_model import current_line, zero_start_line
+from drivers.simulated.converter_kernel import LONGEST_SAMPLING
 
 if TYPE_CHECKING:
     from calibration.card import DeviceCard
     from drivers.simulated.cell_model import CellModel
     from drivers.simulated.heat import Heat
 
-__all__ = ["Conditions", "Place", "Window", "conditions_of", "place_of", "window_of"]
+__all__ = ["Conditions", "Place", "Terms", "Window", "place_of"]
 
 NOTHING_HELD = -1
+NO_CONVERTER = np.zeros(5, np.float32)
+NO_RANGES = np.ones(1, np.float32)
+_SURELY_SIGMA = 6.7
+"""Normals of the kernels reach no further (libraries-and-speed §3.3)."""
+_YOUNGEST_LN_S = math.log(1e-6)
 _LEAST_DOSE = 1e-11
 """A read that adds less than this share of a lifetime is not booked: 1e9 of them would crystallise a thousandth."""
 
@@ -156,55 +163,103 @@ def place_of(
     )
 
 
-def conditions_of(
-    card: DeviceCard,
-    heat: Heat,
-    *,
-    now_ns: int,
-    voltage_v: float,
-    stress_v: float,
-    offset_a: float,
-    samples: int,
-    spacing_s: float,
-    ranges: NDArray[np.float32],
-    converter: NDArray[np.float32],
-    voltage_curve: NDArray[np.float32],
-    dosed: bool,
-    held: int = NOTHING_HELD,
-    fast: float = 0.0,
-) -> Conditions:
-    """Put together what one read of a chip of this card needs.
+class Terms:
+    """On what terms the cells of one chip are pulsed and read: its heat, its curves, its windows.
 
-    `stress_v` is the voltage that disturbs, `dosed` tells that earlier reads left a dose.
+    Parameters
+    ----------
+    card : DeviceCard
+    model : CellModel
+    heat : Heat
+    dosed : bool
+        Whether earlier reads left a dose in its cells.
     """
-    f32 = np.float32
-    start_ns, end_ns, rate = heat.segments(now_ns)
-    retention = card.retention if card.has("retention") else None
-    disturb = card.read_disturb.dose(stress_v, samples * spacing_s) if card.has("read_disturb") else 0.0
-    disturb = disturb if disturb >= _LEAST_DOSE else 0.0
-    polarity = card.current_voltage.polarity_spread if card.has("current_voltage") and voltage_v < 0 else 0.0
-    return Conditions(
-        voltage=f32(abs(voltage_v)),
-        sign=f32(-1.0 if voltage_v < 0 else 1.0),
-        offset=f32(offset_a),
-        samples=samples,
-        ranges=ranges,
-        converter=converter,
-        thermal_curve=heat.thermal_curve,
-        thermal_spread=f32(card.temperature.spread),
-        voltage_curve=voltage_curve,
-        polarity_spread=f32(polarity),
-        telegraph=_telegraph(card),
-        hot_start_ns=start_ns,
-        hot_end_ns=end_ns,
-        hot_rate=rate,
-        crystallises=bool(len(rate)) or dosed or disturb > 0.0,
-        retention_spread=f32(0.0 if retention is None else retention.ln_spread * np.log2(np.e)),
-        exponent=f32(1.0 if retention is None else retention.exponent),
-        disturb=f32(disturb),
-        held=held,
-        fast=f32(fast),
-    )
+
+    def __init__(self, card: DeviceCard, model: CellModel, heat: Heat, *, dosed: bool) -> None:
+        self._card, self._model, self.heat, self.dosed = card, model, heat, dosed
+        self._windows: dict[tuple[float, float, int], Window] = {}
+        self._voltage_curves: dict[float, NDArray[np.float32]] = {}
+        self._telegraph = _telegraph(card)
+
+    def at(
+        self,
+        now_ns: int,
+        *,
+        voltage_v: float | None = None,
+        stress_v: float | None = None,
+        offset_a: float = 0.0,
+        samples: int = 1,
+        spacing_s: float = 0.0,
+        ranges: NDArray[np.float32] = NO_RANGES,
+        converter: NDArray[np.float32] = NO_CONVERTER,
+        held: int = NOTHING_HELD,
+        fast: float = 0.0,
+    ) -> Conditions:
+        """Return the conditions of one call; `stress_v` is the voltage that disturbs, where it is another one."""
+        card, f32 = self._card, np.float32
+        volts = card.read_chain.read_voltage_v if voltage_v is None else voltage_v
+        borne_v = volts if stress_v is None else stress_v
+        start_ns, end_ns, rate = self.heat.segments(now_ns)
+        retention = card.retention if card.has("retention") else None
+        disturb = card.read_disturb.dose(borne_v, samples * spacing_s) if card.has("read_disturb") else 0.0
+        disturb = disturb if disturb >= _LEAST_DOSE else 0.0
+        polarity = card.current_voltage.polarity_spread if card.has("current_voltage") and volts < 0 else 0.0
+        return Conditions(
+            voltage=f32(abs(volts)),
+            sign=f32(-1.0 if volts < 0 else 1.0),
+            offset=f32(offset_a),
+            samples=samples,
+            ranges=ranges,
+            converter=converter,
+            thermal_curve=self.heat.thermal_curve,
+            thermal_spread=f32(card.temperature.spread),
+            voltage_curve=self._voltage_curve(abs(volts)),
+            polarity_spread=f32(polarity),
+            telegraph=self._telegraph,
+            hot_start_ns=start_ns,
+            hot_end_ns=end_ns,
+            hot_rate=rate,
+            crystallises=bool(len(rate)) or self.dosed or disturb > 0.0,
+            retention_spread=f32(0.0 if retention is None else retention.ln_spread * np.log2(np.e)),
+            exponent=f32(1.0 if retention is None else retention.exponent),
+            disturb=f32(disturb),
+            held=held,
+            fast=f32(fast),
+        )
+
+    def without_heat(self, now_ns: int) -> Conditions:
+        """Return the conditions of the truth: the reference temperature and voltage."""
+        nothing = np.empty((0, 2), np.float32)
+        return self.at(now_ns)._replace(thermal_curve=nothing, voltage_curve=nothing, disturb=np.float32(0.0))
+
+    def window(self, aperture_s: float, spacing_s: float, samples: int) -> Window:
+        """Amplitudes left by the mean of some conversions."""
+        key = (aperture_s, spacing_s, samples)
+        if key not in self._windows:
+            self._windows = {**self._windows, key: window_of(self._card, self._model, *key)}
+        return self._windows[key]
+
+    def converter(self, bits: int, zero: int, samples: int) -> NDArray[np.float32]:
+        """Return noise over range, codes, code of zero, spread of the mean and extreme sample (codes)."""
+        noise = self._card.read_chain.noise_fraction_of_range
+        codes = 2.0**bits
+        spread = math.sqrt(((noise * codes) ** 2 + 1.0 / 12.0) / samples)  # rounding adds LSB^2 / 12
+        extreme = noise * codes * math.sqrt(2.0 * math.log(samples)) if samples > LONGEST_SAMPLING else 0.0
+        return np.array([noise, codes, zero, spread, extreme], np.float32)
+
+    def may_switch(self, voltage_v: float) -> bool:
+        """Whether a voltage reaches the weakest threshold there can be."""
+        if not self._card.has("threshold_switching"):
+            return False
+        law = self._card.threshold_switching
+        weakest = (1.0 - _SURELY_SIGMA * law.spread) * (1.0 + law.drift_per_efold * _YOUNGEST_LN_S)
+        return voltage_v >= law.smallest_voltage_v * weakest
+
+    def _voltage_curve(self, voltage_v: float) -> NDArray[np.float32]:
+        if voltage_v not in self._voltage_curves:
+            curve = current_line(self._card, voltage_v)
+            self._voltage_curves = {**self._voltage_curves, voltage_v: curve}
+        return self._voltage_curves[voltage_v]
 
 
 def _telegraph(card: DeviceCard) -> NDArray[np.float32]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.cell_model import compile_card
-from drivers.simulated.chip import card_for
+from drivers.simulated.chip_at_rest import card_for
+from drivers.simulated.crew import Crew
 from drivers.simulated.device_kernel import draw_normals
 from drivers.simulated.random_numbers import LANES, Draw, Kind
 from drivers.simulated.target_kernel import sample_range
@@ -57,7 +56,7 @@ class TargetLevel:
         self.seed = seed
         self._model = compile_card(card, target_level=True)
         self._key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
-        self._threads = threads or min(os.cpu_count() or 1, 16)
+        self._crew = Crew(threads)
         self._bound = np.empty(0, np.float32)
 
     def sample(
@@ -97,13 +96,7 @@ class TargetLevel:
         def draw(lo: int, hi: int) -> None:
             sample_range(lo, hi, targets, bound, realisation, log2_age, noise, out, self._model, self._key)
 
-        if self._threads == 1 or targets.size < 64 * LANES:
-            draw(0, targets.size)
-        else:
-            size = -(-targets.size // (self._threads * LANES)) * LANES
-            with ThreadPoolExecutor(self._threads) as workers:
-                ends = range(0, targets.size, size)
-                list(workers.map(lambda lo: draw(lo, min(lo + size, targets.size)), ends))
+        self._crew.share(draw, targets.size, 64 * LANES)
         return out.reshape(np.shape(targets_s))
 
     def _devices(self, count: int) -> NDArray[np.float32]:
