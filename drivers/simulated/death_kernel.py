@@ -18,18 +18,20 @@ _SMALLEST_RANK = float32(2.0**-25)
 
 @subroutine
 def over_current(  # type: ignore[no-untyped-def]
-    lane, no_event, buffer, words, amplitude, conductance, kind, lives, m, key
+    lane, no_event, buffer, words, amplitude, scratch, conductance, kind, lives, m, key
 ):
-    """Open the lanes whose current (row at `amplitude`) is more than the device bears."""
+    """Open the lanes whose current (row at `amplitude`) is more than the device bears.
+
+    The four rows at `scratch` hold nothing the other lanes still need: they are written where one is at risk.
+    """
     risk = int32(0)
     for i in range(LANES):
         risk += int32(buffer[amplitude + i] >= m.least_damage_a) & lives[i]
     if risk == int32(0):
         return
-    limit = amplitude + LANES  # the pulse's own normals are spent
-    normals(lane, no_event, _DEVICE, _DAMAGE, key, words, buffer, limit)
+    normals(lane, no_event, _DEVICE, _DAMAGE, key, words, buffer, scratch)
     for i in range(LANES):
-        bears = m.damage_mean_a + m.damage_spread_a * buffer[limit + i]
+        bears = m.damage_mean_a + m.damage_spread_a * buffer[scratch + i]
         dies = (lives[i] != int32(0)) & (buffer[amplitude + i] >= bears)
         kind[i] = int32(_OPEN) if dies else kind[i]
         buffer[conductance + i] = _ZERO if dies else buffer[conductance + i]

@@ -22,6 +22,14 @@ _LEAST_DOSE = 1e-5
 class Heat:
     """The present temperature, and when it was hot enough to crystallise (device-physics §5).
 
+    Parameters
+    ----------
+    card : DeviceCard
+    temperature_k : float
+        Of all cells now.
+    past : ndarray of int64, optional
+        What :meth:`past` told of a chip that goes on living: it heats nothing until :meth:`change` says from when.
+
     Attributes
     ----------
     temperature_k : float
@@ -39,7 +47,9 @@ class Heat:
         self._open: tuple[int, float] | None = None
         for start_ns, end_ns, rate in () if past is None else past:
             self._book(int(start_ns), int(end_ns), float(rate.view(np.float64)))
-        self.change(temperature_k, self._end_ns[-1] if self._end_ns else 0)
+        self.change(temperature_k, 0)
+        if past is not None:
+            self._open = None  # how long ago that past ended, the next change will tell
 
     def change(self, temperature_k: float, at_ns: int) -> None:
         """Take another temperature from this moment of the chip's time on."""
@@ -55,9 +65,13 @@ class Heat:
         """Return start and end (chip ns) and rate (lifetimes per ns) of all hot segments so far."""
         starts, ends, rates = list(self._start_ns), list(self._end_ns), list(self._rate)
         if self._open is not None and now_ns > self._open[0]:
-            starts.append(self._open[0])
-            ends.append(now_ns)
-            rates.append(self._open[1])
+            since_ns, rate = self._open
+            if ends and ends[-1] == since_ns and rates[-1] == rate:
+                ends[-1] = now_ns  # one sum of the same bits, whether or not the heat was booked on the way
+            else:
+                starts.append(since_ns)
+                ends.append(now_ns)
+                rates.append(rate)
         return np.array(starts, np.int64), np.array(ends, np.int64), np.array(rates, np.float64)
 
     def past(self, now_ns: int) -> NDArray[np.int64]:

@@ -153,7 +153,10 @@ def begin_event(buffer, acts, m):  # type: ignore[no-untyped-def]
 
 @subroutine
 def _crystallise(lane, no_event, buffer, words, acts, pulsed, now, c, key):  # type: ignore[no-untyped-def]
-    """Let the state have crystallised as far as it has before a pulse that acts meets it."""
+    """Let the state have crystallised as far as it has before the pulse meets it.
+
+    A pulse that does nothing leaves the clock of the crystals running, and so the state they grow from.
+    """
     normals(lane, no_event, _DEVICE_KIND, _READING, key, words, buffer, _RETENTION)
     crystallised(
         buffer, _DOSE, _RETENTION + LANES, _SHARE, pulsed, now, c.hot_start_ns, c.hot_end_ns, c.hot_rate,
@@ -246,7 +249,9 @@ def pulse_range(  # type: ignore[no-untyped-def]
                 event[i] = uint32(event[i] + uint32(1))
             normals(lane, event, _PULSE_KIND, 0, key, words, buffer, _Z0)
             _step(buffer, memory, lives, m, set_rate, crystallised_edge)
-            over_current(lane, no_event, buffer, words, _AMPLITUDE, _CONDUCTANCE, kind, lives, m, key)
+            over_current(
+                lane, no_event, buffer, words, _AMPLITUDE, _RETENTION, _CONDUCTANCE, kind, lives, m, key
+            )
             worn_out(lane, event, no_event, buffer, words, _FULL, _CONDUCTANCE, kind, lives, m, key)
         begin_event(buffer, acts, m)
         if whole:

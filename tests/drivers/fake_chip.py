@@ -98,6 +98,7 @@ class FakeChip:
         aperture_s: float,
         spacing_s: float,
         held_from_s: float,
+        stress_v: float | None = None,
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.observed.append((len(cells), int(at_ns[0]) if len(cells) else 0, held_from_s))
         return self.conductance_s[cells], np.zeros(len(cells), np.float32)

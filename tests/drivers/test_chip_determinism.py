@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
+from everything_on import (
+    EVERYTHING_ON,
+    Results,
+    assert_same_life,
+    live,
+    physics,
+    target_shortcut,
+    whole,
+)
 from numpy.typing import NDArray
 from silicon import EIGHT_BITS, IBM90, SECOND_NS
 
-from drivers.simulated.chip import SimulatedChip
+from drivers.simulated import layout
+from drivers.simulated.chip import Mode, SimulatedChip
 
 Cells = NDArray[np.uint32]
 Cut = Callable[[Cells], list[Cells]]
@@ -44,10 +55,6 @@ def history(cut: Cut, threads: int, seed: int = 77) -> tuple[SimulatedChip, list
     return chip, reads
 
 
-def whole(cells: Cells) -> list[Cells]:
-    return [cells]
-
-
 def shuffled(cells: Cells) -> list[Cells]:
     return [np.random.default_rng(1).permutation(cells)]
 
@@ -60,6 +67,20 @@ def even_and_odd(cells: Cells) -> list[Cells]:
     return [cells[1::2].copy(), cells[::2].copy()]
 
 
+def at_random(cells: Cells) -> list[Cells]:
+    """Pieces of any size, of cells in any order; the smallest piece is one cell."""
+    rng = np.random.default_rng(cells.size)
+    places = np.unique(np.append(1, rng.integers(1, cells.size + 1, 12)))
+    return np.split(rng.permutation(cells), places)
+
+
+def one_by_one(cells: Cells) -> list[Cells]:
+    return list(cells[::-1].reshape(-1, 1))
+
+
+CUTS = [whole, shuffled, in_pieces, even_and_odd, at_random]
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("cut", [whole, shuffled, in_pieces, even_and_odd])
 def test_order_batches_and_threads_change_no_bit(cut: Cut, threads: int) -> None:
@@ -69,6 +90,65 @@ def test_order_batches_and_threads_change_no_bit(cut: Cut, threads: int) -> None
         np.testing.assert_array_equal(got, want)
     for name, array in chip.arrays.items().items():
         np.testing.assert_array_equal(array, reference.arrays.items()[name], err_msg=name)
+
+
+def everything_on(cells: int, mode: Mode, threads: int = 1) -> SimulatedChip:
+    return SimulatedChip.create(
+        EVERYTHING_ON, banks=1, rows=1, cols=cells, seed=77, threads=threads, mode=mode
+    )
+
+
+@cache
+def unbroken(cells: int, mode: Mode) -> tuple[SimulatedChip, Results]:
+    """A chip that lived through everything on one thread, each call whole."""
+    chip = everything_on(cells, mode)
+    return chip, live(chip, STORIES[mode](cells))
+
+
+STORIES = {"physics": physics, "target-shortcut": target_shortcut}
+
+
+def test_the_history_visits_everything() -> None:
+    chip, told = unbroken(CELLS, "physics")
+    kinds = np.bincount(chip.health(np.arange(CELLS, dtype=np.uint32)), minlength=9)
+    # Working, stuck crystalline and amorphous by wear (a thousandth are from birth), open, switched.
+    assert kinds[0] > CELLS / 2
+    assert (kinds[[1, 2]] > 100).all()
+    assert (kinds[[3, 8]] >= 5).all()
+    assert chip.arrays.state[:, layout.DOSE].max() > 1e-3
+    marks = chip.arrays.mark[:, layout.TELEGRAPH]
+    assert set(np.unique(marks & 3)) == {0, 1, 2, 3}
+    start_ns, end_ns, rate = chip.past_heat(int(chip.arrays.time.max())).T
+    lifetimes = (end_ns - start_ns) * rate.view(np.float64)
+    assert lifetimes.max() > 0.05
+    assert all(np.isfinite(answer).any() for answer in told)
+
+
+@pytest.mark.parametrize("mode", ["physics", "target-shortcut"])
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("cut", CUTS)
+def test_with_everything_on_only_seed_and_history_matter(cut: Cut, threads: int, mode: Mode) -> None:
+    chip = everything_on(CELLS, mode, threads)
+    told = live(chip, STORIES[mode](CELLS), cut)
+    assert_same_life(chip, told, *unbroken(CELLS, mode))
+
+
+@pytest.mark.parametrize("mode", ["physics", "target-shortcut"])
+def test_cell_by_cell_is_the_same_as_all_at_once(mode: Mode) -> None:
+    chip = everything_on(300, mode)
+    told = live(chip, STORIES[mode](300), one_by_one)
+    assert_same_life(chip, told, *unbroken(300, mode))
+
+
+def test_a_neighbour_at_risk_changes_nothing() -> None:
+    cells = np.arange(512, dtype=np.uint32)
+    chips = [everything_on(512, "physics") for _ in range(2)]
+    for chip, neighbour_a in zip(chips, (3e-4, 6e-4), strict=True):
+        amplitude_a = np.full(512, 3e-4, np.float32)
+        amplitude_a[100] = neighbour_a
+        chip.pulse(cells, amplitude_a, np.full(512, SECOND_NS), rise_s=5e-9, top_s=5e-8, fall_s=5e-9)
+    changed = (chips[0].arrays.state != chips[1].arrays.state).any(axis=1)
+    assert np.flatnonzero(changed.reshape(-1)).tolist() == [100]
 
 
 def test_another_seed_is_another_chip() -> None:
