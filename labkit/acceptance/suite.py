@@ -141,7 +141,8 @@ def check_card(
     cost = [experiment.quick_seconds if quick else experiment.seconds for experiment in chosen]
     began, rows, done = time.perf_counter(), list[Row](), 0.0
     if subject.has_pulses and any(experiment.laws for experiment in chosen):
-        _prepare(subject, progress)
+        with _beyond_the_card():
+            _prepare(subject, progress)
     progress.start(f"Checking {card.name}", 1000)
     with _beyond_the_card():
         for experiment, seconds in zip(chosen, cost, strict=True):
