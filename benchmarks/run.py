@@ -85,6 +85,8 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
             Goal("ns_10M", "  10,485,760 cells", "ns/cell"),
             Goal("size_ratio", "  time per cell, the last over the one before", "x", most=1.2),
             Goal("two_threads", "  the last on two threads, speed", "x one", least=1.6),
+            Goal("two_spinning", "    two threads that share nothing, same run", "x one"),
+            Goal("serial_share", "    share of the work outside of the threads", "of all", most=0.1),
             Goal("state_bytes_1M", "memory of the cells, 1,048,576 of them", "B/cell", most=200.0),
             Goal("state_bytes_10M", "  10,485,760 of them", "B/cell", most=200.0),
             Goal("program_bytes", "largest memory while programming them, all in all", "B/cell", most=600.0),

@@ -15,9 +15,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from bench_file import write_bench
+from numba import njit
 
 from calibration import DeviceCard
 from drivers.simulated.chip import SimulatedChip
@@ -41,6 +43,7 @@ class Cells:
         self.cells = np.arange(alone.cells, dtype=np.uint32)
         self.amplitude_a = np.linspace(230e-6, 450e-6, alone.cells, dtype=np.float32)
         self.passes = 0
+        self.serial: list[float] = []  # share of the work that the calling thread did while it had two others
         self.taken: dict[int, list[float]] = {threads: [] for threads in self.chips}
 
     def turn(self) -> None:
@@ -55,13 +58,16 @@ class Cells:
         chip = self.chips[threads]
         pulsed_ns = np.full(self.number, 4 * self.passes * SECOND_NS, np.int64)
         read_ns = pulsed_ns + 2 * SECOND_NS
-        start = time.perf_counter_ns()
+        start, alone, both = time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
         chip.pulse(self.cells, self.amplitude_a, pulsed_ns, rise_s=5e-9, top_s=45e-9, fall_s=5e-9)
         chip.read(
             self.cells, read_ns, voltage_v=0.2, samples=1, aperture_s=1e-6, spacing_s=2e-6,
             ranges_a=[1e-5], adc_bits=8, adc_zero=8,
         )  # fmt: skip
-        return (time.perf_counter_ns() - start) / self.number
+        taken_ns = time.perf_counter_ns() - start
+        if threads > 1:
+            self.serial.append((time.thread_time_ns() - alone) / (time.process_time_ns() - both))
+        return taken_ns / self.number
 
     def ns(self, threads: int) -> float:
         return statistics.median(self.taken[threads])
@@ -82,10 +88,35 @@ def passes(repeat: int) -> dict[str, float]:
         "ns_10M": ten.ns(1),
         "size_ratio": ten.ns(1) / million.ns(1),
         "two_threads": ten.ns(1) / ten.ns(2),
+        "two_spinning": two_spinning(repeat),
+        "serial_share": statistics.median(ten.serial),
         "state_bytes_64": small.bytes / small.number,
         "state_bytes_1M": million.bytes / million.number,
         "state_bytes_10M": ten.bytes / ten.number,
     }
+
+
+def two_spinning(repeat: int) -> float:
+    """How much more two threads that share nothing get done than one, on this machine at this moment."""
+
+    @njit(nogil=True)
+    def spin(turns: int) -> float:
+        total = 0.0
+        for turn in range(turns):
+            total += (turn * 0.5) % 3.0
+        return total
+
+    def wall_s(threads: int) -> float:
+        working = [Thread(target=spin, args=(20_000_000,)) for _ in range(threads)]
+        start = time.perf_counter()
+        for thread in working:
+            thread.start()
+        for thread in working:
+            thread.join()
+        return time.perf_counter() - start
+
+    spin(1)
+    return statistics.median(2 * wall_s(1) / wall_s(2) for _ in range(repeat))
 
 
 def year_over_second() -> dict[str, float]:
