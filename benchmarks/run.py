@@ -90,6 +90,23 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
         "memory.py",
         [Goal("bytes_per_cell", "memory of the board with its chip", "B/cell", most=250.0)],
     ),
+    "scale": (
+        "scale.py",
+        [
+            Goal("ns_64", "pulse + read, 64 cells", "ns/cell"),
+            Goal("ns_1M", "  1,048,576 cells", "ns/cell"),
+            Goal("ns_10M", "  10,485,760 cells", "ns/cell"),
+            Goal("size_ratio", "  time per cell, the last over the one before", "x", most=1.2),
+            Goal("two_threads", "  the last on two threads, speed", "x one", least=1.6),
+            Goal("two_spinning", "    two threads that share nothing, same run", "x one"),
+            Goal("serial_share", "    share of the work outside of the threads", "of all", most=0.1),
+            Goal("state_bytes_1M", "memory of the cells, 1,048,576 of them", "B/cell", most=200.0),
+            Goal("state_bytes_10M", "  10,485,760 of them", "B/cell", most=200.0),
+            Goal("program_bytes", "largest memory while programming them, all in all", "B/cell", most=600.0),
+            Goal("year_s", "clock: a year of chip time in one call", "s"),
+            Goal("year_ratio", "  the same over a second of chip time", "x", most=1.5),
+        ],
+    ),
     "help": ("startup.py", [Goal("help_s", "labkit --help", "s", most=0.5)]),
     "demo": ("demo.py", [Goal("demo_s", "labkit demo", "s", most=60.0)]),
 }

@@ -1,7 +1,8 @@
 """The program-and-verify loop over a whole array: pulse all, wait, read all, again (algorithms §0, §2).
 
 Interleaving makes a late verify read free: every cell is read seconds after its pulse, when it drifts slowly,
-and a pass costs one wait and a handful of messages, whatever the number of cells.
+and a pass costs one wait and a handful of messages, whatever the number of cells. Where there are more cells than
+one message holds, a pass pulses them in several batches and then reads them batch by batch.
 """
 
 from __future__ import annotations
@@ -19,13 +20,14 @@ from labkit.batch_checks import check_cells, check_read_voltage
 from labkit.errors import EnvelopeExceeded, WearBudgetSpent
 from labkit.programming.checks import check_pulse_shape, check_targets
 from labkit.programming.proportional import Proportional
-from labkit.programming.pulsing import Outcome, cut_short, finish_batch
+from labkit.programming.pulsing import cut_short, finish_batch
 from labkit.programming.record import PassRecord, ProgramResult
-from labkit.programming.verify import Verified, Verifier
+from labkit.programming.verify import Verified, Verifier, joined
 from labkit.progress import SILENT, Progress
 
 if TYPE_CHECKING:
     from calibration import DeviceCard
+    from drivers.chip import BatchReport
     from labkit.clock import Clock
     from labkit.envelope import GuardedChip
     from labkit.programming.settings import ProgramSettings
@@ -131,6 +133,7 @@ class ProgramLoop:
         check_targets(cells, target_s, card, self.settings)
         check_pulse_shape(self.settings.pulse, chip.limits())
         self.result = ProgramResult.blank(cells, target_s)
+        self._most = self.settings.batch_cells_max or chip.geometry().cells
         self._verifier = Verifier(chip, clock, card.drift, self.settings)
         self._exponent = card.drift.mean_exponent(target_s / card.g_max_s).astype(np.float32)
         zero = self.result.zero
@@ -186,21 +189,24 @@ class ProgramLoop:
         result = self.result
         started_s, messages = time.perf_counter(), self._chip.messages()
         places, amplitude_a = self._batch()
-        active, rms_s = places.size, float("nan")
-        batch = Batch(self._batch_id, result.cells[places], self.settings.pulse, amplitude_a)
-        outcome = self._give(batch, places, number)
-        cells, pulsed_ns, board_ns = batch.cells, outcome.times_ns, outcome.report.t_end_ns
-        if outcome.given is not None:
-            places, cells, pulsed_ns = places[outcome.given], cells[outcome.given], pulsed_ns[outcome.given]
-        if places.size:
-            target_s, exponent = result.target_s[places], self._exponent[places]
-            verified = self._verifier.read(cells, target_s, exponent, pulsed_ns, outcome.report.t_start_ns)
+        active, pulsed, rms_s = places.size, 0, math.nan
+        given: list[tuple[_Places, int]] = []
+        for start in range(0, active, self._most):
+            part = places[start : start + self._most]
+            report, part = self._give(part, amplitude_a[start : start + self._most], number)
+            pulsed, board_ns = pulsed + report.pulsed, report.t_end_ns
+            if part.size:
+                given.append((part, report.t_start_ns))
+        del amplitude_a
+        if given:
+            verified = joined([self._verify(part, start_ns) for part, start_ns in given])
+            places = np.concatenate([part for part, _ in given]) if len(given) > 1 else given[0][0]
             rms_s, board_ns = self._settle(places, verified, number), verified.board_ns
         result.passes.append(
             PassRecord(
                 number=number,
                 active=active,
-                pulsed=outcome.report.pulsed,
+                pulsed=pulsed,
                 converged_total=int(np.count_nonzero(result.converged)),
                 rms_error_s=rms_s,
                 seconds_host=time.perf_counter() - started_s,
@@ -213,7 +219,7 @@ class ProgramLoop:
         self._progress.advance(done, f"pass {number}, {share:.2f} % converged")
 
     def _batch(self) -> tuple[_Places, NDArray[np.float32]]:
-        """Cells of the next batch and their currents."""
+        """Cells of the next pass and their currents."""
         if not self._zero.size:
             return self._live, self._amplitude_a
         places = np.sort(np.concatenate((self._zero, self._live)))
@@ -221,9 +227,15 @@ class ProgramLoop:
         amplitude_a[self.result.target_s[places] > 0] = self._amplitude_a
         return places, amplitude_a
 
-    def _give(self, batch: Batch, places: _Places, number: int) -> Outcome:
-        """Pulse; cells that got no pulse from a batch that ended well are left out from then on."""
+    def _give(
+        self, places: _Places, amplitude_a: NDArray[np.float32], number: int
+    ) -> tuple[BatchReport, _Places]:
+        """Pulse in one batch; returns its report, and the places that got a pulse.
+
+        Cells that got none from a batch that ended well are left out from then on.
+        """
         result = self.result
+        batch = Batch(self._batch_id, result.cells[places], self.settings.pulse, amplitude_a)
         try:
             self._chip.program(batch)
             outcome = finish_batch(self._chip, batch)
@@ -231,14 +243,14 @@ class ProgramLoop:
             raise  # nothing was given
         except BaseException:
             # What may have been given counts; when it was is not known.
-            self._book(places, batch.amplitude, np.zeros(places.size, np.uint64), number)
+            self._book(places, amplitude_a, np.zeros(places.size, np.uint64), number)
             raise
         self._batch_id += 1
         given = outcome.given
         if given is None:
-            self._book(places, batch.amplitude, outcome.times_ns, number)
-            return outcome
-        self._book(places[given], batch.amplitude[given], outcome.times_ns[given], number)
+            self._book(places, amplitude_a, outcome.times_ns, number)
+            return outcome.report, places
+        self._book(places[given], amplitude_a[given], outcome.times_ns[given], number)
         if outcome.report.state is not State.DONE:
             raise cut_short(self._chip, outcome.report)
         left_out = result.left_out
@@ -247,7 +259,18 @@ class ProgramLoop:
         stay = np.flatnonzero(~left_out[self._live])
         self._live = self._live[stay]
         self._strategy.keep(stay)
-        return outcome
+        return outcome.report, places[given]
+
+    def _verify(self, places: _Places, start_ns: int) -> Verified:
+        """Read cells of a batch that began at `start_ns`."""
+        result = self.result
+        return self._verifier.read(
+            result.cells[places],
+            result.target_s[places],
+            self._exponent[places],
+            result.pulsed_ns[places],
+            start_ns,
+        )
 
     def _book(
         self, places: _Places, amplitude_a: NDArray[np.float32], times_ns: NDArray[np.uint64], number: int

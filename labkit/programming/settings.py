@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgramSettings", "SettingsError"]
 
+_INDEX_BYTES = 4
+"""Of a cell in a list (controller-protocol §7.4); no format of amplitudes takes more."""
 _SPREADS = 3.0
 """Standard deviations of the devices that a range must hold: all but one in a thousand."""
 
@@ -64,6 +66,9 @@ class ProgramSettings:
     passes_max : int, optional
         Passes of the loop. Default 30: later ones bring one cell in a thousand, and let all others age. None:
         only `pulses_max` ends it.
+    batch_cells_max : int, optional
+        Cells pulsed by one batch and read by one read; a pass over more cells takes several. By default as many as
+        fit the board's largest message in any order. Less memory with fewer, more messages.
     loop_gain : float
         Share of an error that the next current corrects. Default 0.7 (device-physics §1.6, §3.7).
     loop_gain_min : float
@@ -100,6 +105,7 @@ class ProgramSettings:
     read_interval_s: float = 0.3
     pulses_max: int = 55
     passes_max: int | None = 30
+    batch_cells_max: int | None = None
     loop_gain: float = 0.7
     loop_gain_min: float = 0.15
     current_min_a: float | None = None
@@ -168,9 +174,15 @@ class ProgramSettings:
         return replace(
             self,
             g_max_s=card.g_max_s if self.g_max_s is None else self.g_max_s,
+            batch_cells_max=self._batch_for(limits),
             current_min_a=max(low_a, curve.dead_zone_a) if self.current_min_a is None else self.current_min_a,
             read_range_a=self._range_for(card, limits) if self.read_range_a is None else self.read_range_a,
         )
+
+    def _batch_for(self, limits: Limits) -> int:
+        """Cells whose indices, and so their amplitudes too, fit one message of the board."""
+        most = max(1, limits.block_max_bytes // _INDEX_BYTES)
+        return most if self.batch_cells_max is None else min(self.batch_cells_max, most)
 
     def _range_for(self, card: DeviceCard, limits: Limits) -> float | None:
         """Smallest range that holds a fully SET cell, young as it is at the verify read."""
@@ -226,8 +238,10 @@ class ProgramSettings:
             yield f"current_min_a: {self.current_min_a!r} is not below current_max_a {self.current_max_a!r}"
 
 
-_OPEN = frozenset({"g_max_s", "margin_s", "passes_max", "current_min_a", "read_range_a"})
-_WHOLE = frozenset({"reads_per_pass", "pulses_max", "passes_max", "reset_pulses_max", "read_samples"})
+_OPEN = frozenset({"g_max_s", "margin_s", "passes_max", "batch_cells_max", "current_min_a", "read_range_a"})
+_WHOLE = frozenset(
+    {"reads_per_pass", "pulses_max", "passes_max", "batch_cells_max", "reset_pulses_max", "read_samples"}
+)
 _MAY_BE_ZERO = frozenset({"smallest_target", "read_interval_s"})
 _STRATEGIES = ("proportional",)
 _GAIN_MAX = 2.0  # a loop of gain 2 repeats its error with the other sign for ever

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labkit.envelope import GuardedChip
     from labkit.programming.settings import ProgramSettings
 
-__all__ = ["Verified", "Verifier"]
+__all__ = ["Verified", "Verifier", "joined"]
 
 _YOUNGEST_S = np.float32(1e-9)
 
@@ -82,11 +82,14 @@ class Verifier:
             The read was cut short.
         """
         settings = self._settings
-        readings, targets = [], []
+        readings, targets, late_ns = [], [], 0
         for number in range(settings.reads_per_pass):
-            due_ns = start_ns + round(1e9 * (settings.verify_age_s + number * settings.read_interval_s))
-            if (left_ns := due_ns - self._chip.clock_ns()) > 0:
+            age_s = settings.verify_age_s + number * settings.read_interval_s
+            left_ns = start_ns + late_ns + round(1e9 * age_s) - self._chip.clock_ns()
+            if left_ns > 0:
                 self._clock.advance(1e-9 * left_ns)
+            elif number == 0:
+                late_ns = -left_ns  # other batches were read before; the intervals are kept all the same
             reading = self._chip.read(cells, self._setup)
             readings.append(self._usable(reading))
             factor = self._drift.factor(_age_s(reading, pulsed_ns), exponent)
@@ -105,6 +108,17 @@ class Verifier:
                 total=int(reading.flags.size),
             )
         return np.where(reading.flags & ReadFlag.CLIPPED_HIGH, self._full_s, reading.g_s)
+
+
+def joined(parts: list[Verified]) -> Verified:
+    """Return what was read batch by batch as if it had been read at once."""
+    if len(parts) == 1:
+        return parts[0]
+    return Verified(
+        np.concatenate([part.reading_s for part in parts]),
+        np.concatenate([part.expected_s for part in parts]),
+        parts[-1].board_ns,
+    )
 
 
 def _age_s(reading: Reading, pulsed_ns: NDArray[np.uint64]) -> NDArray[np.float32]:

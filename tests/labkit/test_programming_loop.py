@@ -244,6 +244,66 @@ def test_messages_do_not_grow_with_the_cells() -> None:
     assert few.passes[0].messages < 12
 
 
+def test_more_cells_than_one_message_holds_take_several_batches() -> None:
+    target_s = levels(150, 0.0, 0.2, 0.5)
+    chip = MeltChip()
+    chip.board = replace(chip.board, block_max_bytes=4 * 100)
+    chip.mask(np.array([120, 449], np.uint32))
+    loop, guarded = loop_for(chip, target_s)
+    assert loop.settings.batch_cells_max == 100
+    result = loop.run()
+    first = chip.batches[:5]
+    assert [batch.cells.size for batch in first] == [100, 100, 100, 100, 50]
+    assert np.concatenate([batch.cells for batch in first]).tolist() == list(range(450))
+    assert all(batch.cells.size <= 100 for batch in chip.batches)
+    assert all(cells.size <= 100 for cells in chip.reads)
+    assert result.passes[0].active == 450
+    assert result.passes[0].pulsed == 448
+    assert np.flatnonzero(result.left_out).tolist() == [120, 449]
+    assert result.converged.sum() > 440
+    np.testing.assert_array_equal(result.pulses, guarded.wear[:450])
+    np.testing.assert_array_equal(result.pulses, chip.counted[:450])
+    alone = programmed(MeltChip(), target_s)
+    assert abs(int(result.pulses.sum()) - int(alone.pulses.sum())) < 0.15 * alone.pulses.sum()
+
+
+def test_every_batch_is_read_at_its_verify_age() -> None:
+    chip = MeltChip(calm=True)
+    chip.during = lambda name: chip.advance(0.1) if name == "program" else None
+    settings = ProgramSettings(batch_cells_max=64, passes_max=1)
+    result = programmed(chip, levels(256, 0.5), settings=settings)
+    # A mean device without noise ends on its target, if its age at the read was told rightly.
+    assert result.converged.all()
+    np.testing.assert_allclose(result.accepted_s, result.verify_target_s, rtol=1e-3)
+    assert np.unique(result.pulsed_ns // 50_000_000).size == 4
+
+
+def test_reads_of_a_late_batch_keep_their_interval() -> None:
+    chip = MeltChip()
+    moments: list[int] = []
+    chip.during = lambda name: moments.append(chip.absolute_ns) if name == "read" else None
+    settings = ProgramSettings(
+        reads_per_pass=3, read_interval_s=0.5, passes_max=1, margin_s=1e-9, batch_cells_max=100
+    )
+    programmed(chip, levels(250, 0.5), settings=settings)
+    at_s = 1e-9 * np.array(moments)
+    assert at_s.size == 9
+    np.testing.assert_allclose(np.diff(at_s.reshape(3, 3), axis=1), 0.5, atol=0.01)
+
+
+def test_a_batch_cut_short_behind_others_books_them_all() -> None:
+    chip = MeltChip()
+    chip.end_at[2] = (40, State.TRIP)
+    loop, guarded = loop_for(chip, levels(300, 0.5), settings=ProgramSettings(batch_cells_max=100))
+    with pytest.raises(StationError, match="batch 2 is incomplete"):
+        loop.run()
+    pulses = loop.result.pulses
+    assert (pulses[:140] == 1).all()
+    assert not pulses[200:].any()
+    np.testing.assert_array_equal(pulses, guarded.wear[:300])
+    assert not loop.result.converged.any()
+
+
 def test_the_record_of_the_passes_adds_up() -> None:
     chip = MeltChip()
     chip.stuck_s[9] = 24e-6
