@@ -17,19 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from drivers.bench import BenchError, BenchFile, load_bench
-    from drivers.chip import (
-        Batch,
-        BatchReport,
-        Chip,
-        MatrixVector,
-        Product,
-        Pulse,
-        PulseKind,
-        Reading,
-        ReadSetup,
-        Rectangle,
-        State,
-    )
+    from drivers.chip import Batch, BatchReport, Chip, Pulse, PulseKind, Reading, ReadSetup, State
     from drivers.controller import PcmController
     from drivers.errors import (
         BatchRefused,
@@ -43,6 +31,7 @@ if TYPE_CHECKING:
     )
     from drivers.events import Event, EventListener
     from drivers.multiplies import Inputs, quantise_inputs
+    from drivers.products import MatrixVector, Product, Rectangle
     from drivers.read_calibration import ReadCalibration
 
 __all__ = [
@@ -92,16 +81,16 @@ _HOMES = {
     "InstrumentError": "errors",
     "LinkError": "errors",
     "LockRefused": "errors",
-    "MatrixVector": "chip",
+    "MatrixVector": "products",
     "PcmController": "controller",
-    "Product": "chip",
+    "Product": "products",
     "Pulse": "chip",
     "PulseKind": "chip",
     "ReadCalibration": "read_calibration",
     "ReadCalibrationError": "errors",
     "ReadSetup": "chip",
     "Reading": "chip",
-    "Rectangle": "chip",
+    "Rectangle": "products",
     "State": "chip",
     "load_bench": "bench",
     "quantise_inputs": "multiplies",

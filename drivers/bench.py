@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     ValidationError,
-    ValidationInfo,
     model_validator,
 )
 
-from calibration.units import parse as parse_quantity
+from drivers.bench_fields import Amperes, Kelvin, Number, Seconds, Section, Siemens, Volts, as_path, beside
+from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -46,9 +42,6 @@ __all__ = [
     "SimulatedLimits",
     "load_bench",
 ]
-
-BORN_UNIX_NS = 1_767_225_600_000_000_000
-"""When simulated chips are made unless the file says so: 2026-01-01T00:00:00Z."""
 
 _VISA_ADDRESS = re.compile(r"[A-Za-z]+\d*::[^\s]+::[A-Za-z]+|ASRL[^\s:]+::INSTR", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
@@ -77,157 +70,13 @@ class BenchError(DriverError):
         return (type(self), (self.path, self.problems))
 
 
-def _si(unit: str) -> Callable[[Any], float]:
-    def parse(value: Any) -> float:
-        return parse_quantity(value, unit)
-
-    return parse
-
-
-_Seconds = Annotated[float, BeforeValidator(_si("s"))]
-_Amperes = Annotated[float, BeforeValidator(_si("A"))]
-_Volts = Annotated[float, BeforeValidator(_si("V"))]
-_Kelvin = Annotated[float, BeforeValidator(_si("K"))]
-_Siemens = Annotated[float, BeforeValidator(_si("S"))]
-_Number = Annotated[float, BeforeValidator(_si("1"))]
-
-
-def _beside(value: Path | None, info: ValidationInfo) -> Path | None:
-    folder = (info.context or {}).get("folder", Path.cwd())
-    return None if value is None else Path(folder, value.expanduser()).absolute()
-
-
-def _path(value: Any) -> Any:
-    return Path(value) if isinstance(value, str) and value else value
-
-
-def _effects(value: Any) -> Any:
-    from calibration.effects import EFFECTS
-
-    names = (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-    if isinstance(names, tuple):
-        unknown = [str(name) for name in names if name != "all" and name not in EFFECTS]
-        if unknown:
-            raise ValueError(f"{', '.join(unknown)}: no such effect; there are all, {', '.join(EFFECTS)}")
-        names = tuple(sorted({str(name) for name in names}))
-    return names
-
-
-def _moment(value: Any) -> Any:
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            raise ValueError("give Unix nanoseconds or a moment like 2026-01-01T00:00:00Z") from None
-    if isinstance(value, datetime):
-        if value.tzinfo is None:
-            raise ValueError("the moment needs a time zone, e.g. 2026-01-01T00:00:00Z")
-        since = value - datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-        return ((since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds) * 1000
-    return value
-
-
 def _address(value: str) -> str:
     if not _VISA_ADDRESS.fullmatch(value):
         raise ValueError(f"{value!r} is no VISA address; they look like TCPIP0::192.168.0.5::5025::SOCKET")
     return value
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(
-        extra="forbid",
-        frozen=True,
-        strict=True,
-        validate_by_name=True,  # for Python; files are read by their keys alone
-        validate_by_alias=True,
-        validate_default=True,
-        allow_inf_nan=False,
-    )
-
-
-class SimulatedLimits(_Section):
-    """What a simulated board can drive; the defaults are the reference board's (controller-protocol §7.3).
-
-    Attributes
-    ----------
-    current_max_a, voltage_max_v : float
-        Largest amplitudes of pulses (YAML ``current_max``, ``voltage_max``).
-    read_voltage_max_v : float
-        Largest read voltage, above 0.02 V and up to 2 V (YAML ``read_voltage_max``).
-    """
-
-    current_max_a: _Amperes = Field(default=500e-6, gt=0.0, validation_alias="current_max")
-    voltage_max_v: _Volts = Field(default=3.3, gt=0.0, validation_alias="voltage_max")
-    read_voltage_max_v: _Volts = Field(default=0.4, gt=0.02, le=2.0, validation_alias="read_voltage_max")
-
-
-class Simulated(_Section):
-    """What stands behind an address of a simulated bench.
-
-    Attributes
-    ----------
-    model : str
-        What is simulated.
-    card : str
-        Name of a preset, or path of a device card relative to the bench file.
-    banks, rows, cols : int
-        Size of the chip, cells.
-    seed : int
-        Makes this very chip, and all its noise.
-    state : Path or None
-        Absolute path of the file the chip lives in between sessions; None: in memory only.
-    links : int
-        Connections the board accepts.
-    serial : str
-        Serial number in its identity.
-    mode : str
-        "physics": pulses; "target-shortcut": cells are placed at targets by the card's law of programming errors.
-    without : tuple of str
-        Effects that are switched off, names of `calibration.effects.EFFECTS`; ``all`` makes the chip ideal.
-    strict : bool
-        The board refuses what leaves the range a law of the card is valid in; otherwise the log says so once.
-    temperature_k : float
-        Of the chip, kelvin (YAML ``temperature``).
-    rate : float
-        Speed of the board's clock: 0 virtual time only, 1 wall clock.
-    born_unix_ns : int
-        When the chip was made (YAML ``born``: Unix nanoseconds or a moment with time zone).
-    threads : int or None
-        Threads that compute its cells; None: all cores.
-    limits : SimulatedLimits
-        What its board can drive; the envelope of the bench file applies besides.
-    """
-
-    model: Literal["pcm-controller"]
-    card: str = Field(min_length=1)
-    banks: int = Field(default=1, ge=1, le=4096)
-    rows: int = Field(ge=1, le=65_536)
-    cols: int = Field(ge=1, le=65_536)
-    seed: int = Field(ge=0, lt=2**64)
-    state: Annotated[Path | None, BeforeValidator(_path), AfterValidator(_beside)] = None
-    links: int = Field(default=4, ge=1, le=64)
-    serial: str = Field(default="0001", pattern=r"^[A-Za-z0-9._-]{1,32}$")
-    mode: Literal["physics", "target-shortcut"] = "physics"
-    without: Annotated[tuple[str, ...], BeforeValidator(_effects)] = ()
-    strict: bool = False
-    temperature_k: _Kelvin = Field(default=300.0, ge=77.0, le=500.0, validation_alias="temperature")
-    rate: _Number = Field(default=0.0, ge=0.0, le=1e6)
-    born_unix_ns: Annotated[int, BeforeValidator(_moment)] = Field(
-        default=BORN_UNIX_NS, ge=0, lt=2**62, validation_alias="born"
-    )
-    threads: int | None = Field(default=None, ge=1, le=1024)
-    limits: SimulatedLimits = SimulatedLimits()
-
-    @model_validator(mode="after")
-    def _cells_fit_an_index(self) -> Simulated:
-        if self.banks * self.rows * self.cols > 2**32:
-            raise ValueError(
-                f"{self.banks} x {self.rows} x {self.cols} cells are more than indices go to, 2^32"
-            )
-        return self
-
-
-class Instrument(_Section):
+class Instrument(Section):
     """One instrument of the bench.
 
     Attributes
@@ -255,12 +104,12 @@ class Instrument(_Section):
     driver: Literal["pcm-controller"]
     address: Annotated[str, AfterValidator(_address)]
     backend: Literal["@py", "@pcm"] = "@py"
-    timeout_s: _Seconds = Field(default=60.0, gt=0.0, le=86_400.0, validation_alias="timeout")
-    read_calibration: Annotated[Path | None, BeforeValidator(_path), AfterValidator(_beside)] = None
-    read_calibration_max_age_s: _Seconds = Field(
+    timeout_s: Seconds = Field(default=60.0, gt=0.0, le=86_400.0, validation_alias="timeout")
+    read_calibration: Annotated[Path | None, BeforeValidator(as_path), AfterValidator(beside)] = None
+    read_calibration_max_age_s: Seconds = Field(
         default=7 * 86_400.0, gt=0.0, validation_alias="read_calibration_max_age"
     )
-    read_calibration_max_temperature_change_k: _Kelvin = Field(
+    read_calibration_max_temperature_change_k: Kelvin = Field(
         # The upper bound is for "5 C", which as a temperature is 278 K.
         default=5.0,
         gt=0.0,
@@ -276,7 +125,7 @@ class Instrument(_Section):
         return self
 
 
-class Envelope(_Section):
+class Envelope(Section):
     """Limits the host keeps, whatever the board allows.
 
     Attributes
@@ -293,14 +142,14 @@ class Envelope(_Section):
         Wear budget: pulses a cell may get in all.
     """
 
-    current_max_a: _Amperes = Field(default=460e-6, gt=0.0, validation_alias="current_max")
-    voltage_max_v: _Volts | None = Field(default=None, gt=0.0, validation_alias="voltage_max")
-    width_max_s: _Seconds = Field(default=1e-3, gt=0.0, validation_alias="width_max")
-    read_voltage_max_v: _Volts = Field(default=0.3, gt=0.0, validation_alias="read_voltage_max")
+    current_max_a: Amperes = Field(default=460e-6, gt=0.0, validation_alias="current_max")
+    voltage_max_v: Volts | None = Field(default=None, gt=0.0, validation_alias="voltage_max")
+    width_max_s: Seconds = Field(default=1e-3, gt=0.0, validation_alias="width_max")
+    read_voltage_max_v: Volts = Field(default=0.3, gt=0.0, validation_alias="read_voltage_max")
     pulses_per_cell_max: int = Field(default=100_000, ge=1, lt=2**32)
 
 
-class References(_Section):
+class References(Section):
     """Rows whose cells are resistors of known value, in every bank and column; nothing ever pulses them.
 
     Attributes
@@ -312,10 +161,10 @@ class References(_Section):
         probability of 95 %, independently of the other cells.
     """
 
-    rows: dict[Annotated[int, Field(ge=0, lt=65_536)], Annotated[_Siemens, Field(gt=0.0)]] = Field(
+    rows: dict[Annotated[int, Field(ge=0, lt=65_536)], Annotated[Siemens, Field(gt=0.0)]] = Field(
         min_length=1
     )
-    tolerance: _Number = Field(ge=0.0, le=0.5)
+    tolerance: Number = Field(ge=0.0, le=0.5)
 
     def cells(self, geometry: Geometry) -> NDArray[np.uint32]:
         """Return the indices of all reference cells, bank by bank and row by row, shape (n,), ascending."""
@@ -326,7 +175,7 @@ class References(_Section):
         return (first * geometry.cols + np.arange(geometry.cols)).reshape(-1).astype(np.uint32)
 
 
-class BenchFile(_Section):
+class BenchFile(Section):
     """A bench file; made by :func:`load_bench`.
 
     Attributes

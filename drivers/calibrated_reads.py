@@ -16,14 +16,12 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
-    MatrixVector,
-    Product,
     Reading,
     ReadSetup,
-    Rectangle,
     State,
 )
 from drivers.errors import InstrumentError
+from drivers.products import MatrixVector, Product, Rectangle
 from drivers.read_calibration import ReadCalibration
 
 __all__ = ["CalibratedChip"]

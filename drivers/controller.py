@@ -24,22 +24,11 @@ from numpy.typing import NDArray
 
 from drivers.batches import Batches
 from drivers.blocks import block_of
-from drivers.chip import (
-    Batch,
-    BatchReport,
-    BoardError,
-    Geometry,
-    Identity,
-    Limits,
-    Product,
-    Reading,
-    ReadSetup,
-    Rectangle,
-    State,
-)
+from drivers.chip import Batch, BatchReport, BoardError, Geometry, Identity, Limits, Reading, ReadSetup, State
 from drivers.errors import InstrumentError, ProtocolMismatch
 from drivers.events import EventListener, event_address
 from drivers.multiplies import Multiplies
+from drivers.products import Product, Rectangle
 from drivers.reads import Reads
 from drivers.results import fetch
 from drivers.selections import Selections

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from drivers.blocks import block_of
-from drivers.chip import Limits, Product, ReadSetup, Rectangle
+from drivers.chip import Limits, ReadSetup
 from drivers.errors import InstrumentError, MalformedAnswer
+from drivers.products import Product, Rectangle
 from drivers.reads import Reads
 from drivers.results import fetch, items
 from drivers.selections import Selections

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.blocks import block_of
-from drivers.chip import Rectangle
 from drivers.errors import InstrumentError
+from drivers.products import Rectangle
 from drivers.visa import Unit
 
 __all__ = ["Selections"]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Batch, Drive, Geometry, Limits, Pulse, Rectangle
+from drivers.chip import Batch, Drive, Geometry, Limits, Pulse
+from drivers.products import Rectangle
 from labkit.errors import EnvelopeExceeded, ReferencesProtected, StationError
 
 if TYPE_CHECKING:

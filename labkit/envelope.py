@@ -21,14 +21,12 @@ from drivers.chip import (
     Geometry,
     Identity,
     Limits,
-    MatrixVector,
-    Product,
     Reading,
     ReadSetup,
-    Rectangle,
     State,
 )
 from drivers.errors import BatchRefused, InstrumentError
+from drivers.products import MatrixVector, Product, Rectangle
 from labkit.batch_checks import (
     check_amplitudes,
     check_cells,
@@ -210,7 +208,7 @@ class GuardedChip:
             return self.chip.read(cells, setup, stamps=stamps)
 
     def multiply(self, rectangle: Rectangle, inputs: NDArray[np.int8], setup: ReadSetup) -> Product:
-        """Multiply vectors by the conductances of a rectangle; see :class:`drivers.chip.MatrixVector`.
+        """Multiply vectors by the conductances of a rectangle; see :class:`drivers.products.MatrixVector`.
 
         Raises
         ------

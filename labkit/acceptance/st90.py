@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import ReadSetup, Rectangle
+from drivers.chip import ReadSetup
 from drivers.multiplies import quantise_inputs
+from drivers.products import Rectangle
 from labkit.acceptance.bench import FINE, Bench
 from labkit.acceptance.conditions import ALIKE, SILENT, VARYING
 from labkit.acceptance.loops import Later, run_loop

@@ -13,18 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from drivers.chip import (
-    Batch,
-    Chip,
-    EntryCode,
-    MatrixVector,
-    Pulse,
-    ReadFlag,
-    ReadSetup,
-    Rectangle,
-    State,
-)
+from drivers.chip import Batch, Chip, EntryCode, Pulse, ReadFlag, ReadSetup, State
 from drivers.errors import BatchRefused, InstrumentError
+from drivers.products import MatrixVector, Rectangle
 
 Cells = NDArray[np.uint32]
 Pulses = Callable[[Cells], NDArray[Any]]

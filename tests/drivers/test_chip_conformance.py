@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from two_faces import Face
 
 from drivers.calibrated_reads import CalibratedChip
-from drivers.chip import Chip, Rectangle
+from drivers.chip import Chip
+from drivers.products import Rectangle
 from drivers.read_calibration import ReadCalibration
 
 LISTS = ("all", "some", "few", "mixed")

@@ -14,8 +14,9 @@ from everything_on import EVERYTHING_ON, Results, Step, assert_same_life, live, 
 from numpy.typing import NDArray
 
 from calibration import DeviceCard
-from drivers.chip import Batch, Pulse, ReadSetup, Rectangle
+from drivers.chip import Batch, Pulse, ReadSetup
 from drivers.controller import PcmController
+from drivers.products import Rectangle
 from drivers.sim_control import SimControl
 from drivers.simulated.chip import Mode, SimulatedChip
 from drivers.simulated.layout import CellArrays

@@ -14,9 +14,10 @@ from simulated_bench import SOCKET
 from two_faces import FACES, Face, batch, opened
 
 from drivers import Event, EventListener, LinkError
-from drivers.chip import ReadSetup, Rectangle
+from drivers.chip import ReadSetup
 from drivers.errors import InstrumentError, LinkTimeout
 from drivers.events import event_address
+from drivers.products import Rectangle
 from drivers.sim_control import SimControl
 from drivers.simulated.controller_events import UNREAD_MAX
 from drivers.simulated.server import InstrumentServer

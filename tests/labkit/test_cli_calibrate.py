@@ -15,7 +15,8 @@ from cli_process import COMMAND, answer, environment, labkit, refused, write_ben
 from scipy.stats import binom
 
 from calibration import DeviceCard
-from drivers.chip import Batch, Pulse, ReadSetup, Rectangle
+from drivers.chip import Batch, Pulse, ReadSetup
+from drivers.products import Rectangle
 from drivers.read_calibration import ReadCalibration
 from drivers.sim_control import SimControl
 from drivers.simulated.chip import SimulatedChip

@@ -8,19 +8,9 @@ import pytest
 from toy_chip import ToyChip, ToyError
 
 from drivers.bench import Envelope
-from drivers.chip import (
-    Batch,
-    BatchReport,
-    Chip,
-    Drive,
-    MatrixVector,
-    Product,
-    Pulse,
-    ReadSetup,
-    Rectangle,
-    State,
-)
+from drivers.chip import Batch, BatchReport, Chip, Drive, Pulse, ReadSetup, State
 from drivers.errors import BatchRefused, InstrumentError
+from drivers.products import MatrixVector, Product, Rectangle
 from labkit.envelope import GuardedChip
 from labkit.errors import EnvelopeExceeded, WearBudgetSpent
 

@@ -11,8 +11,9 @@ import pytest
 
 from calibration import DeviceCard
 from drivers.bench import BenchError
-from drivers.chip import Batch, Pulse, ReadSetup, Rectangle
+from drivers.chip import Batch, Pulse, ReadSetup
 from drivers.errors import BatchRefused, InstrumentError
+from drivers.products import Rectangle
 from drivers.sim_control import SimControl
 from labkit import Station, open_station
 
