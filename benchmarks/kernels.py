@@ -1,4 +1,4 @@
-"""Speed of the cells alone: one pulse and one read of every cell, on one thread and on two."""
+"""Speed of the cells alone: one pulse and one read of every cell, on one thread."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ CELLS_ALONE = PRESET.without("lines", "columns", "current_voltage", "retention",
 class Bench:
     """A chip that is pulsed and read, turn by turn."""
 
-    def __init__(self, card: DeviceCard, threads: int, *, hot: bool = False) -> None:
-        self.chip = SimulatedChip.create(card, banks=1, rows=ROWS, cols=COLS, seed=2020, threads=threads)
+    def __init__(self, card: DeviceCard, *, hot: bool = False) -> None:
+        self.chip = SimulatedChip.create(card, banks=1, rows=ROWS, cols=COLS, seed=2020, threads=1)
         self.cells = np.arange(self.chip.cells, dtype=np.uint32)
         self.amplitude_a = np.linspace(230e-6, 450e-6, self.chip.cells, dtype=np.float32)
         self.voltage_v = 0.3 if hot else 0.2  # off the reference voltage the I-V law is at work
@@ -49,10 +49,9 @@ class Bench:
 
 def main(repeat: int) -> None:
     benches = {
-        "alone": Bench(CELLS_ALONE, 1),
-        "preset": Bench(PRESET, 1),
-        "everything": Bench(EVERYTHING, 1, hot=True),
-        "everything_two": Bench(EVERYTHING, 2, hot=True),
+        "alone": Bench(CELLS_ALONE),
+        "preset": Bench(PRESET),
+        "everything": Bench(EVERYTHING, hot=True),
     }
     taken: dict[str, list[tuple[float, float]]] = {name: [] for name in benches}
     for _ in range(2 + 3 * repeat):  # in turns, so that a busy machine is busy for all
@@ -72,7 +71,6 @@ def main(repeat: int) -> None:
                 "pulse_ns": pulse["preset"] / cells * 1e9,
                 "read_ns": read["preset"] / cells * 1e9,
                 "everything_cells_per_s": cells / both["everything"] / 1e6,
-                "two_threads": both["everything"] / both["everything_two"],
             }
         )
     )

@@ -54,7 +54,6 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
             Goal(
                 "everything_cells_per_s", "  with every effect on, hot, off voltage", "M cells/s", least=10.0
             ),
-            Goal("two_threads", "  the same on two threads", "x one", least=1.6),
         ],
     ),
     "target": (
