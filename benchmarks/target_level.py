@@ -24,7 +24,8 @@ AGE_S = 86_400.0
 
 def labkit_work(targets_s: np.ndarray) -> Callable[[int], object]:
     device = TargetLevel(DeviceCard.load("ibm90"), seed=2020, threads=1)
-    return lambda turn: device.sample(targets_s, AGE_S, realisation=turn)
+    out = np.empty_like(targets_s)
+    return lambda turn: device.sample(targets_s, AGE_S, realisation=turn, out=out)
 
 
 def aihwkit_work(targets_s: np.ndarray) -> Callable[[int], object]:

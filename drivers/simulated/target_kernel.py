@@ -64,8 +64,10 @@ def sample_range(lo, hi, targets, bound, realisation, log2_age, noise, out, m, k
             g = come if target > _ZERO else buffer[_Z + 2 * LANES + i]
             exponent = abs(buffer[_MEAN + i] + buffer[_SPREAD + i] * buffer[_Z + LANES + i])
             y = exp2(buffer[_STRENGTH + i]) * noise * buffer[_Z + 3 * LANES + i]
-            tail = _HALF * exp2((_ONE + _TWO * y) * _LOG2E)
-            factor = _ONE + y if y >= -_HALF else tail
-            buffer[_LOG + i] = g * exp2(-exponent * log2_age) * factor
+            # the positive tail of the noise, exp(1 + 2 y) / 2, rides in the exponential of the drift
+            bent = (_ONE + _TWO * y) * _LOG2E - _ONE
+            straight = y >= -_HALF
+            rises = -exponent * log2_age + (_ZERO if straight else bent)
+            buffer[_LOG + i] = g * exp2(rises) * (_ONE + y if straight else _ONE)
         for i in range(n):
             out[start + i] = buffer[_LOG + i]

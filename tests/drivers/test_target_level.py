@@ -134,6 +134,16 @@ def test_a_sample_depends_on_seed_device_and_realisation_alone() -> None:
     assert np.corrcoef(early[20_000:], late[20_000:])[0, 1] > 0.95  # the same devices, older
 
 
+def test_a_sample_goes_where_it_is_wanted() -> None:
+    device, targets = TargetLevel(IBM90, seed=9, threads=1), np.full((20, 30), 5e-6, np.float32)
+    out = np.empty((20, 30), np.float32)
+    assert device.sample(targets, 100.0, out=out) is out
+    np.testing.assert_array_equal(out, device.sample(targets, 100.0))
+    for wrong in (np.empty(600, np.float32), np.empty((20, 30)), np.empty((30, 20), np.float32).T):
+        with pytest.raises(ValueError, match=r"contiguous float32 \(20, 30\)"):
+            device.sample(targets, 100.0, out=wrong)
+
+
 @pytest.mark.parametrize(("targets", "age_s"), [([-1e-6], 1.0), ([np.nan], 1.0), ([1e-6], 0.0)])
 def test_targets_and_ages_that_cannot_be(targets: list[float], age_s: float) -> None:
     with pytest.raises(ValueError, match=r"target|age_s"):
