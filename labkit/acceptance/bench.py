@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -89,7 +89,6 @@ class Bench:
         self._seed, self.shortcut = seed, shortcut
         self._stack = ExitStack()
         self._station: Station | None = None
-        self._control: SimControl | None = None
         self._pulsed_ns = np.zeros(cells, np.int64)
 
     def __enter__(self) -> Self:
@@ -129,11 +128,9 @@ class Bench:
     @property
     def control(self) -> SimControl:
         """What only a simulated board answers."""
-        if self._control is None:
-            from drivers.sim_control import SimControl
-
-            self._control = SimControl(cast("Any", self.chip.chip))
-        return self._control
+        control = self.station.simulation
+        assert control is not None  # noqa: S101 - its board is simulated
+        return control
 
     # ------------------------------------------------------------------ pulses
 
