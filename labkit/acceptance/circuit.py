@@ -198,7 +198,7 @@ def _stuck(subject: Subject) -> Iterator[Row]:
     cells = subject.size(200_000, 40_000)
     off = [effect for effect in PLAIN if effect != "faults"]
     with subject.bench(cells, *off, *ALIKE, chip=47) as bench:
-        bench.pulse(480e-6)
+        bench.pulse(bench.reset_a)
         low = bench.read()[0]
         bench.melt_to(0.6)
         high = bench.read()[0]
@@ -230,7 +230,7 @@ def _wear(subject: Subject) -> Iterator[Row]:
     with subject.bench(cells, *off, *ALIKE, card=card, chip=48) as bench:
         for step in steps:
             bench.melt_to(0.6)
-            bench.pulse(480e-6, count=step - 2)
+            bench.pulse(bench.reset_a, count=step - 2)
             low = bench.read()[0]
             bench.melt_to(0.6)
             high = bench.read()[0]

@@ -143,15 +143,16 @@ def test_a_card_of_its_own_is_held_to_its_own_laws() -> None:
     assert {row.verdict for row in found.rows if row.id == "E2"} == {Verdict.DOES_NOT_APPLY}
 
 
-def test_a_card_that_melts_at_a_quarter_of_the_current_is_held_to_its_own_laws() -> None:
+@pytest.mark.parametrize("factor", [0.25, 1.5], ids=["100 uA", "600 uA"])
+def test_a_card_that_melts_at_another_current_is_held_to_its_own_laws(factor: float) -> None:
     curve = "laws.programming_curve.parameters."
     currents = {
-        name: number.value * (4.0 if name.endswith("_per_a") else 0.25)
+        name: number.value * (1.0 / factor if name.endswith("_per_a") else factor)
         for name, number in IBM90.numbers()
         if name.startswith(curve) and name.endswith("_a")
     }
-    card = IBM90.with_values(currents, source="a smaller device")
-    wanted = {"P1", "P9", "P11", "P12", "T15", "C4", "C6", "C8", "C10"}
+    card = IBM90.with_values(currents, source="a device of another size")
+    wanted = {"T6", "T7", "T11", "T15", "P1", "P9", "P11", "P12", "C4", "C6", "C8", "C9", "C10"}
     found = check_card(card, quick=True, only=wanted)
     assert not missed(found)
     assert {row.id for row in found.rows if row.verdict is not Verdict.DOES_NOT_APPLY} == wanted
