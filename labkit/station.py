@@ -145,7 +145,8 @@ class Station(AbstractContextManager["Station"]):
         self._chip, self._clock, self._applied = chip, clock, applied
         if self._calibrated:
             said = warning_of_reads(instrument, applied, clock.now_unix_ns, chip.temperature_k)
-            self._warnings = () if said is None else (f"{said} --station {self.bench.path}",)
+            chosen = f" --instrument {self.name}" if len(self.bench.instruments) > 1 else ""
+            self._warnings = () if said is None else (f"{said} --station {self.bench.path}{chosen}",)
 
     @interrupts.uninterruptible
     def __exit__(

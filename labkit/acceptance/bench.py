@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,6 +32,9 @@ FINE = ReadSetup(voltage_v=0.2, samples=1024, aperture_s=1e-7, range_a=None)
 """A read of 1.1 ms."""
 
 _EDGE_S = 5e-9
+_DRIVE_A = 500 * _US
+"""What the reference board drives; more only for cards that need it."""
+_RESET_A = 480 * _US
 _COLS_MAX = 4096
 _PATIENCE_S = 600.0
 _FEED_S = 250.0
@@ -51,8 +54,9 @@ instruments:
       cols: {cols}
       seed: {seed}
       temperature: {kelvin} K
+      limits: {{current_max: {drive_a} A}}
 {more}
-envelope: {{current_max: 500 uA, width_max: 10 ms, read_voltage_max: 0.4 V, pulses_per_cell_max: 4000000000}}
+envelope: {{current_max: {drive_a} A, width_max: 10 ms, read_voltage_max: 0.4 V, pulses_per_cell_max: 4000000000}}
 """
 
 
@@ -89,7 +93,6 @@ class Bench:
         self._seed, self.shortcut = seed, shortcut
         self._stack = ExitStack()
         self._station: Station | None = None
-        self._control: SimControl | None = None
         self._pulsed_ns = np.zeros(cells, np.int64)
 
     def __enter__(self) -> Self:
@@ -98,7 +101,14 @@ class Bench:
             self.card.save(folder / "card.yaml")
             kelvin = self.card.temperature.reference_k if "temperature" in self.card.laws else _ROOM_K
             more = "      mode: target-shortcut" if self.shortcut else ""
-            text = _FILE.format(rows=self._rows, cols=self._cols, seed=self._seed, kelvin=kelvin, more=more)
+            text = _FILE.format(
+                rows=self._rows,
+                cols=self._cols,
+                seed=self._seed,
+                kelvin=kelvin,
+                drive_a=self.drive_max_a,
+                more=more,
+            )
             (folder / "bench.yaml").write_text(text, "utf-8")
             self._station = stack.enter_context(open_station(folder / "bench.yaml"))
             self._station.energise()
@@ -129,13 +139,23 @@ class Bench:
     @property
     def control(self) -> SimControl:
         """What only a simulated board answers."""
-        if self._control is None:
-            from drivers.sim_control import SimControl
-
-            self._control = SimControl(cast("Any", self.chip.chip))
-        return self._control
+        control = self.station.simulation
+        assert control is not None  # noqa: S101 - its board is simulated
+        return control
 
     # ------------------------------------------------------------------ pulses
+
+    @property
+    def drive_max_a(self) -> float:
+        """Largest current of its board, ampere: a quarter more than melts all of the mean device, at least."""
+        if "programming_curve" not in self.card.laws:
+            return _DRIVE_A
+        return max(_DRIVE_A, 1.25 * self.card.programming_curve.full_current_mean_a)
+
+    @property
+    def reset_a(self) -> float:
+        """Current that resets all but one device in a thousand, ampere."""
+        return max(_RESET_A, 1.2 * self.card.programming_curve.full_current_mean_a)
 
     def pulse(
         self,
@@ -154,7 +174,9 @@ class Bench:
         amplitude = np.broadcast_to(np.asarray(amplitude_a, np.float32), cells.shape).copy()
         top_s = width_s - 0.5 * (_EDGE_S + fall_s)
         period_s = max(1e-6, _EDGE_S + top_s + fall_s + 100e-9)
-        pulse = Pulse(rise_s=_EDGE_S, top_s=top_s, fall_s=fall_s, period_s=period_s, full_scale=500 * _US)
+        pulse = Pulse(
+            rise_s=_EDGE_S, top_s=top_s, fall_s=fall_s, period_s=period_s, full_scale=self.drive_max_a
+        )
         self.chip.program(Batch(self.chip.next_batch_id(), cells, pulse, amplitude, count))
         groups = -(-cells.size // self.chip.limits().parallel_program)
         self.chip.wait(_PATIENCE_S + 2.0 * groups * period_s * count)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calibration.laws.current_voltage import HoppingCurrentVoltage, hopping_voltage_v
 from drivers.chip import ReadSetup
@@ -63,6 +64,11 @@ def _series(subject: Subject) -> Iterator[Row]:
     )  # fmt: skip
 
 
+def _melting_a(subject: Subject, low: float, high: float, cells: int) -> NDArray[np.float64]:
+    """Return currents between two shares of the one that melts all of the mean device."""
+    return subject.card.programming_curve.full_current_mean_a * np.linspace(low, high, cells)
+
+
 def _converter(subject: Subject) -> Iterator[Row]:
     """C4: steps of the converter, and what rounding to them leaves."""
     chain = subject.card.read_chain
@@ -73,7 +79,7 @@ def _converter(subject: Subject) -> Iterator[Row]:
     off = [effect for effect in PLAIN if effect != "converter"]
     setup = ReadSetup(chain.read_voltage_v, 1, 1e-6, range_a)
     with subject.bench(subject.size(20_000, 8000), *off, card=card, chip=41) as bench:
-        bench.pulse(np.linspace(230e-6, 390e-6, bench.cells.size))
+        bench.pulse(_melting_a(subject, 0.575, 0.975, bench.cells.size))
         g_s, truth_s = bench.read(setup)[0], bench.truth_s()
         error_s = (g_s - truth_s)[truth_s > _MANY_STEPS * step_s]
     default = Status.DEFAULT
@@ -192,7 +198,7 @@ def _stuck(subject: Subject) -> Iterator[Row]:
     cells = subject.size(200_000, 40_000)
     off = [effect for effect in PLAIN if effect != "faults"]
     with subject.bench(cells, *off, *ALIKE, chip=47) as bench:
-        bench.pulse(480e-6)
+        bench.pulse(bench.reset_a)
         low = bench.read()[0]
         bench.melt_to(0.6)
         high = bench.read()[0]
@@ -224,7 +230,7 @@ def _wear(subject: Subject) -> Iterator[Row]:
     with subject.bench(cells, *off, *ALIKE, card=card, chip=48) as bench:
         for step in steps:
             bench.melt_to(0.6)
-            bench.pulse(480e-6, count=step - 2)
+            bench.pulse(bench.reset_a, count=step - 2)
             low = bench.read()[0]
             bench.melt_to(0.6)
             high = bench.read()[0]
@@ -253,7 +259,7 @@ def _reference_voltage(subject: Subject) -> Iterator[Row]:
     law = subject.card.current_voltage
     off = [effect for effect in PLAIN if effect != "current_voltage"]
     with subject.bench(2048, *off, chip=49) as bench:
-        bench.pulse(np.linspace(230e-6, 395e-6, bench.cells.size))
+        bench.pulse(_melting_a(subject, 0.575, 0.9875, bench.cells.size))
         setup = ReadSetup(law.reference_v, FINE.samples, FINE.aperture_s, 1e-5)
         shown = bench.read(setup)[0] / bench.truth_s()
     yield subject.row(

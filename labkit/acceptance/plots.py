@@ -171,8 +171,9 @@ def _noise(card: DeviceCard, evidence: dict[str, Any]) -> _Drawn:
     panel_title(right, "b", "Strength, and the law (dashed)")
     return (
         "noise", "Read noise", figure,
-        "a: mean spectrum of all levels, in units of the strength of each. What noise faster than the sampling folds "
-        "into the band is computed from the law and subtracted. b: strength from 0.1 to 10 Hz.",
+        "a: mean spectrum of all levels but the two lowest, in units of the strength of each. What noise faster "
+        "than the sampling folds into the band is computed from the law and subtracted. "
+        "b: strength of the median cell, from 0.1 to 2 Hz.",
         f"T9, T10; law of the card: {card.laws['read_noise'].form}",
     )  # fmt: skip
 

@@ -31,8 +31,6 @@ PUBLISHED_MEANS = (_AFTER, _MEAN_US)
 _SPREAD_US = (1.52, 1.97, 2.20, 2.38, 2.46, 2.55, 2.66)
 _P5_US = (0.1, 0.4, 1.2, 2.5, 4.4, 5.3, 5.7)
 _P95_US = (4.8, 6.9, 8.4, 10.2, 12.4, 13.5, 14.3)
-_RESET_A = 480e-6
-"""Resets all but one device in a thousand."""
 _WAIT_S = 38.6
 _TICK_S = 5e-9  # of the board's clock
 
@@ -54,7 +52,7 @@ def _accumulate(subject: Subject, clip_us: float | None, pulses: int, chip: int)
     card = subject.card.with_values(changes, source="as in the published law")
     after = []
     with subject.bench(subject.size(40_000, 3000), *PLAIN, card=card, chip=chip) as bench:
-        bench.pulse(_RESET_A)
+        bench.pulse(bench.reset_a)
         for _ in range(pulses):
             bench.wait(_WAIT_S)
             bench.pulse(curve.reference_current_a, width_s=curve.reference_width_s)
@@ -175,7 +173,7 @@ class _SetOnly:
         curve = bench.card.programming_curve
         done = np.zeros(targets_s.size, np.bool_)
         pulses = np.zeros(targets_s.size, np.int64)
-        bench.pulse(_RESET_A)
+        bench.pulse(bench.reset_a)
         live = np.arange(targets_s.size)
         while live.size:
             amplitude = np.full(live.size, curve.reference_current_a)
@@ -185,7 +183,7 @@ class _SetOnly:
             done[live] = np.abs(error_s) <= self.margin_s
             over = live[error_s > self.margin_s]
             if over.size:
-                bench.pulse(np.full(over.size, _RESET_A), bench.cells[over])
+                bench.pulse(np.full(over.size, bench.reset_a), bench.cells[over])
             live = live[~done[live] & (pulses[live] < self.pulses_max)]
         return done, pulses
 
@@ -217,7 +215,7 @@ def _amplitudes(subject: Subject) -> Iterator[Row]:
     amplitude_a = np.repeat(currents_ua, per_level) * 1e-6
     means = []
     with subject.bench(amplitude_a.size, *PLAIN, chip=23) as bench:
-        bench.pulse(_RESET_A)
+        bench.pulse(bench.reset_a)
         for pulse in range(1, 51):
             bench.wait(1.0)
             bench.pulse(amplitude_a)
@@ -331,14 +329,15 @@ def _melt(subject: Subject) -> Iterator[Row]:
 
 def _curve(subject: Subject) -> None:
     """Sweep the current for the figure: one pulse on crystalline cells and on RESET cells."""
-    currents_a = np.arange(20.0, 485.0, 10.0) * _US
+    curve = subject.card.programming_curve
+    currents_a = np.linspace(0.05, 1.2, 47) * curve.full_current_mean_a
     per_level = subject.size(500, 200)
     amplitude_a = np.repeat(currents_a, per_level)
     quantiles = []
     with subject.bench(amplitude_a.size, *PLAIN, chip=29) as bench:
         for width_s in (50e-9, 1e-6):
             if width_s > 50e-9:
-                bench.pulse(_RESET_A)
+                bench.pulse(bench.reset_a)
             bench.pulse(amplitude_a, width_s=width_s)
             quantiles.append(np.quantile(bench.read()[0].reshape(-1, per_level), [0.1, 0.5, 0.9], axis=1))
     subject.evidence["curve"] = (currents_a, *quantiles)

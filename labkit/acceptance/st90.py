@@ -236,7 +236,7 @@ def _products(subject: Subject) -> Iterator[Row]:
     )
     yield subject.row(
         "S6", "accuracy of products under drift", f"14 h, {size}", _published(0.95, _RATIO),
-        Expected.between(0.95, 1.0, value=0.95, unit="%"), accuracy[1], unit="%", note=definition,
+        Expected.between(0.95, 1.0, unit="%"), accuracy[1], unit="%", note=definition,
     )  # fmt: skip
     yield subject.row(
         "S7", "accuracy of products", f"at first, {size}", _published(0.974, _RCCT),

@@ -1,4 +1,7 @@
-"""Estimates with their standard errors: means, spreads, quantiles, shares, and what a bootstrap gives."""
+"""Estimates with their standard errors: means, spreads, quantiles, shares, and what a bootstrap gives.
+
+Of no values at all every estimate is NaN, which no tolerance accepts.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ __all__ = [
 
 _Floats = NDArray[np.float64]
 _RESAMPLES = 200
+_NOTHING = Measured(math.nan)
 
 
 def _finite(values: ArrayLike) -> _Floats:
@@ -33,6 +37,8 @@ def _finite(values: ArrayLike) -> _Floats:
 def mean_of(values: ArrayLike) -> Measured:
     """Return the mean; its standard error is s / sqrt(n)."""
     x = _finite(values)
+    if not x.size:
+        return _NOTHING
     return Measured(float(x.mean()), float(x.std(ddof=1) / math.sqrt(x.size)) if x.size > 1 else 0.0)
 
 
@@ -42,6 +48,8 @@ def spread_of(values: ArrayLike) -> Measured:
     That holds whatever the distribution; for a normal one (k = 3) it is s / sqrt(2 n).
     """
     x = _finite(values)
+    if not x.size:
+        return _NOTHING
     deviation = x - x.mean()
     variance = float(np.mean(deviation**2))
     if variance == 0.0:
@@ -61,6 +69,8 @@ def rms_of(values: ArrayLike) -> Measured:
 def quantile_of(values: ArrayLike, share: float) -> Measured:
     """Return a quantile; its standard error is half the distance of the order statistics one binomial sigma off."""
     x = _finite(values)
+    if not x.size:
+        return _NOTHING
     step = math.sqrt(share * (1.0 - share) / x.size)
     low, middle, high = np.quantile(x, [max(share - step, 0.0), share, min(share + step, 1.0)])
     return Measured(float(middle), float(0.5 * (high - low)))
@@ -73,6 +83,8 @@ def median_of(values: ArrayLike) -> Measured:
 
 def share_of(count: int, total: int) -> Measured:
     """Return a share; its binomial standard error counts two more of either kind (Agresti and Coull 1998)."""
+    if not total:
+        return _NOTHING
     p = (count + 2.0) / (total + 4.0)
     return Measured(count / total, math.sqrt(p * (1.0 - p) / (total + 4.0)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
@@ -114,7 +115,7 @@ class Subject:
     ) -> Row:
         """Judge a measured number; `unless` says why it may lie outside its tolerance, and where then."""
         fits = expected.holds(measured.value)
-        room = _QUICK_ERRORS * measured.error if self.quick else 0.0
+        room = _QUICK_ERRORS * measured.error if self.quick and math.isfinite(measured.error) else 0.0
         if not fits and room > 0:
             fits = measured.value + room >= expected.low and measured.value - room <= expected.high
         verdict = Verdict.OK if fits else Verdict.MISS

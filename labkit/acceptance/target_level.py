@@ -219,7 +219,7 @@ def _zero_weights(subject: Subject) -> Iterator[Row]:
     curve = subject.card.programming_curve
     cells = subject.size(20_000, 4000)
     with subject.bench(cells, *VARYING, chip=4) as bench:
-        bench.pulse(min(1.2 * curve.full_current_mean_a, 490e-6))
+        bench.pulse(1.2 * curve.full_current_mean_a)
         bench.wait_for_age(subject.card.drift.pulse_reference_age_s)
         g_s = bench.truth_s()
     where = "one RESET, noise-free conductance at the reference age of the pulse laws"

@@ -99,6 +99,14 @@ def check(
     from calibration import DeviceCard
     from labkit.cli.output import print_json, say
 
+    if file_only and (quick or only or html is not None or markdown):
+        raise typer.BadParameter(
+            "it makes no chip: leave --quick, --only, --html and --markdown out", param_hint="--file-only"
+        )
+    if as_json and markdown:
+        raise typer.BadParameter("choose one of --json and --markdown", param_hint="--markdown")
+    if html is not None and html.is_dir():
+        raise typer.BadParameter(f"{html} is a folder; name a file in it", param_hint="--html")
     found = DeviceCard.load(card)
     numbers = Counter(number.status for _, number in found.numbers())
     facts = {"card": card, "name": found.name, "laws": list(found.laws), "numbers": numbers}

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 from reference_chip import CELL_S, KEPT, ReferenceChip, reference_station
+from toy_chip import write_bench
 
 from calibration.laws.array import Lines
+from drivers.bench import load_bench
 from drivers.calibrated_reads import CalibratedChip
 from drivers.chip import Batch, Chip, Pulse, ReadFlag, ReadSetup
 from drivers.errors import InstrumentError, ReadCalibrationError
@@ -241,6 +243,17 @@ def test_a_station_without_the_file_reads_raw_and_says_so(tmp_path: Path) -> Non
     with reference_station(tmp_path, chip, calibrated=True) as station:  # none is asked for
         assert station.warnings == ()
         assert station.check()[-1].name != "read calibration"
+
+
+def test_the_advice_names_the_instrument_where_a_bench_has_several(tmp_path: Path) -> None:
+    path = write_bench(tmp_path, extra=KEPT)
+    other = "  other: {driver: pcm-controller, address: TCPIP0::192.0.2.9::5025::SOCKET}\n"
+    path.write_text(path.read_text().replace("instruments:\n", f"instruments:\n{other}"))
+    bench = load_bench(path)
+    (name,) = set(bench.instruments) - {"other"}
+    with Station(bench, name, opener=lambda *_: ReferenceChip()) as station:
+        (said,) = station.warnings
+    assert said.endswith(f"labkit calibrate reads --station {path} --instrument {name}")
 
 
 # ---- refused

@@ -21,6 +21,8 @@ COMMANDS = (
     "report",
     "station check",
     "station",
+    "calibrate reads",
+    "calibrate",
     "simulate",
     "card list",
     "card show",

@@ -57,6 +57,21 @@ def test_an_unknown_row_is_a_usage_error() -> None:
     refused(labkit("card", "check", "ibm90", "--only", "X1"), 2, "--only", "X1")
 
 
+@pytest.mark.parametrize(
+    ("options", "option"),
+    [
+        (["--file-only", "--html", "page.html"], "--file-only"),
+        (["--file-only", "--only", "T3"], "--file-only"),
+        (["--json", "--markdown"], "--markdown"),
+        (["--html", "."], "--html"),
+    ],
+)
+def test_options_that_could_not_be_kept_are_refused_before_anything_is_simulated(
+    options: list[str], option: str
+) -> None:
+    refused(labkit("card", "check", "ibm90", *options), 2, option)
+
+
 def test_a_bad_card_is_refused_before_anything_is_simulated(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("schema: labkit-device-card/1\nname: bad\n", "utf-8")
