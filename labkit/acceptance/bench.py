@@ -37,6 +37,7 @@ _DRIVE_A = 500 * _US
 _RESET_A = 480 * _US
 _COLS_MAX = 4096
 _PATIENCE_S = 600.0
+_MOST_UNREADABLE = 0.02
 _FEED_S = 250.0
 _ROOM_K = 300.0
 _FILE = """\
@@ -210,7 +211,8 @@ class Bench:
         Returns
         -------
         g_s : ndarray of float64, shape (n,)
-            Siemens; NaN where the converter clipped high.
+            Siemens; NaN where the converter clipped high, and everywhere if it did so in more than a fiftieth:
+            no row shall hold by the cells that are left.
         age_s : ndarray of float64, shape (n,)
             Since the last pulse of each cell, at the middle of its reading.
         """
@@ -220,7 +222,10 @@ class Bench:
         reading = self.chip.read(cells, setup)
         assert reading.t_ns is not None  # noqa: S101 - asked for
         age_s = (1e-9 * (reading.t_ns.astype(np.int64) - self._pulsed_ns[cells])).astype(np.float64)
-        return reading.g_s.astype(np.float64), age_s
+        g_s = reading.g_s.astype(np.float64)
+        if np.isnan(g_s).mean() > _MOST_UNREADABLE:
+            g_s[:] = np.nan
+        return g_s, age_s
 
     def truth_s(self, cells: NDArray[np.uint32] | None = None) -> NDArray[np.float64]:
         """Noise-free conductance now, siemens, shape (n,)."""

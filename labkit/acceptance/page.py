@@ -55,7 +55,9 @@ def write_page(found: Acceptance, path: Path) -> None:
 
 def summary_of(found: Acceptance) -> str:
     """Return one sentence on what was found."""
-    said = [f"{found.count[Verdict.OK]} of {len(found.rows)} rows hold"]
+    held = f"{found.count[Verdict.OK]} of {len(found.rows)} rows hold"
+    formulas = sum(row.arithmetic and row.verdict is Verdict.OK for row in found.rows)
+    said = [f"{held} ({formulas} of them arithmetic, without a chip)" if formulas else held]
     for verdict, words in (
         (Verdict.EXPLAINED, "explained"),
         (Verdict.MISS, "missed"),

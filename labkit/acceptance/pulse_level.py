@@ -130,7 +130,7 @@ def _preset_scale(subject: Subject) -> Iterator[Row]:
         ("spread of the first step", 0.191, float(first), spread_of(law[0])),
     ):
         yield subject.row(
-            "P7", quantity, "aihwkit's PCMPresetDevice, noise-free", _derived(table, aihwkit),
+            "P7", quantity, "aihwkit's PCMPresetDevice, noise-free, arithmetic", _derived(table, aihwkit),
             Expected.within(table, relative=0.01), Measured(theirs),
         )  # fmt: skip
         yield subject.row(

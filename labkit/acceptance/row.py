@@ -142,6 +142,11 @@ class Row:
     note: str = ""
 
     @property
+    def arithmetic(self) -> bool:
+        """Whether it holds a formula to a number; no chip is asked."""
+        return "arithmetic" in self.conditions
+
+    @property
     def expected_text(self) -> str:
         """The expected number, as people read it."""
         if self.expected is None or self.expected.value is None:
