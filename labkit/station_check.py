@@ -86,18 +86,16 @@ def check_chip(chip: GuardedChip, instrument: Instrument) -> list[Check]:
 def check_read_calibration(
     chip: GuardedChip, clock: Clock, applied: AppliedCalibration | None, path: Path
 ) -> Check:
-    """Tell whether the readings are corrected, and with something that is still true.
-
-    Raises
-    ------
-    DriverError
-        The board does not answer any more.
-    """
+    """Tell whether the readings are corrected, and with something that is still true."""
     name = "read calibration"
     if applied is None:
         return Check(name, ok=True, detail=f"none yet: {path} does not exist, readings are raw")
     found = applied.calibration
-    if stale := applied.stale(clock.now_unix_ns(), chip.temperature_k()):
+    try:
+        stale = applied.stale(clock.now_unix_ns(), chip.temperature_k())
+    except (DriverError, OSError) as error:
+        return Check(name, ok=False, detail=f"not judged: {error}")
+    if stale:
         return Check(name, ok=False, detail=f"stale: {'; '.join(stale)}")
     left = f", {len(found.uncalibrated)} left as they read" if found.uncalibrated else ""
     return Check(name, ok=True, detail=f"{found.cols} columns{left}, measured {found.measured_utc}")
