@@ -23,7 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.array_lines import RectangleLines, line_transfer
+from drivers.simulated.conditions import converter_numbers
 from drivers.simulated.multiply_kernel import convert_outputs
+from drivers.simulated.random_numbers import key_of
 
 __all__ = ["Conversion", "Matrices", "Multiplier", "Multiplying", "chunk_length", "passes_of"]
 
@@ -156,7 +158,7 @@ class Multiplier:
         self._gain = chip.column_gain[col : col + cols].astype(np.float64)
         self._offset_a = chip.column_offset_a[col : col + cols].astype(np.float64)
         self._first_column = bank * chip.cols + col  # of another bank another number
-        self._key = np.array([chip.seed & 0xFFFFFFFF, chip.seed >> 32], np.uint32)
+        self._key = key_of(chip.seed)
         self._noise = float(chip.card.read_chain.noise_fraction_of_range)
 
     # ---- the cells ----------------------------------------------------------------------------------------
@@ -281,16 +283,9 @@ class Multiplier:
             current[index] = self._flows(driven, matrices).ravel()
             variance[index] = (driven * driven @ matrices.fast_s2).ravel()
         out = np.empty(total, np.int16)
+        converter = converter_numbers(self._noise, conversion.bits, conversion.zero, conversion.samples)
         convert_outputs(
             0, total, current, variance, self._first_column, first_number & 0xFFFFFFFF, self.cols, self._gain,
-            self._offset_a + conversion.offset_a, range_a, self._converter(conversion), conversion.samples,
-            self._key, out,
+            self._offset_a + conversion.offset_a, range_a, converter, conversion.samples, self._key, out,
         )  # fmt: skip
         return out.reshape(len(inputs), self.cols)
-
-    def _converter(self, conversion: Conversion) -> NDArray[np.float32]:
-        """Return noise over range, codes, code of zero, spread of the mean and extreme sample (codes)."""
-        codes, samples = 2.0**conversion.bits, conversion.samples
-        spread = math.sqrt(((self._noise * codes) ** 2 + 1.0 / 12.0) / samples)
-        extreme = self._noise * codes * math.sqrt(2.0 * math.log(samples)) if samples > 1 else 0.0
-        return np.array([self._noise, codes, conversion.zero, spread, extreme], np.float32)
