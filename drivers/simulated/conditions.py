@@ -254,8 +254,9 @@ class Terms:
         if not self._card.has("threshold_switching"):
             return False
         law = self._card.threshold_switching
-        weakest = (1.0 - SURELY_SIGMA * law.spread) * (1.0 + law.drift_per_efold * _YOUNGEST_LN_S)
-        return voltage_v >= law.smallest_voltage_v * weakest
+        weakest = max(1.0 - SURELY_SIGMA * law.spread, 0.0)
+        youngest = max(1.0 + law.drift_per_efold * _YOUNGEST_LN_S, 0.0)
+        return voltage_v >= law.smallest_voltage_v * weakest * youngest
 
     def _voltage_curve(self, voltage_v: float) -> NDArray[np.float32]:
         if voltage_v not in self._voltage_curves:
