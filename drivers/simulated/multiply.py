@@ -2,10 +2,11 @@
 
 The cells of a rectangle are looked at once per chunk of vectors. Their conductances with all slow noise are held
 through the chunk; what faster states of the 1/f noise add to one output is drawn anew for every output, one normal
-number with the variance ``sum_i (V_i w u fast)_ij^2``. So the law of every single output is exact. What is lost is
-the correlation between outputs of one chunk that states faster than the chunk would give, between the two passes of
-one vector too, and the little that slower states move within a chunk. The rise of the bit lines, which lowers the
-voltage of a cell, is left out of the variance.
+number with the variance ``sum_i (V_i w u fast)_ij^2``. So the law of an output is that of single reads, but for two
+things that are left out of this variance: the rise of the bit lines, which lowers the voltage of a cell, and the bend
+of its law, which is taken as it is at the reference voltage. What is lost is the correlation between outputs of one
+chunk that states faster than the chunk would give, between the two passes of one vector too, and the little that
+slower states move within a chunk.
 
 Above the ohmic law each cell is ``I = G sum_k c_k V^(2k+1)``, so a product is a few matrix products. Lines: see
 ``array_lines``; the voltage of a cell is its input times w, its load on the lines its conductance at the one voltage
