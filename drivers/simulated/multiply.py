@@ -6,7 +6,7 @@ number with the variance ``sum_i (V_i w u fast)_ij^2``. So the law of an output 
 things that are left out of this variance: the rise of the bit lines, which lowers the voltage of a cell, and the bend
 of its law, which is taken as it is at the reference voltage. What is lost is the correlation between outputs of one
 chunk that states faster than the chunk would give, between the two passes of one vector too, and the little that
-slower states move within a chunk.
+slower states move within a chunk. However many vectors a chunk holds, it disturbs its cells as one read does.
 
 Above the ohmic law each cell is ``I = G sum_k c_k V^(2k+1)``, so a product is a few matrix products. Lines: see
 ``array_lines``; the voltage of a cell is its input times w, its load on the lines its conductance at the one voltage
