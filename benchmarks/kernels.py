@@ -72,7 +72,7 @@ def main(repeat: int) -> None:
                 "pulse_ns": pulse["preset"] / cells * 1e9,
                 "read_ns": read["preset"] / cells * 1e9,
                 "everything_cells_per_s": cells / both["everything"] / 1e6,
-                "two_threads": both["everything"] / both["everything_two"],
+                "everything_two_threads": both["everything"] / both["everything_two"],
             }
         )
     )

@@ -87,7 +87,7 @@ def passes(repeat: int) -> dict[str, float]:
         "ns_1M": million.ns(1),
         "ns_10M": ten.ns(1),
         "size_ratio": ten.ns(1) / million.ns(1),
-        "two_threads": ten.ns(1) / ten.ns(2),
+        "ten_million_two_threads": ten.ns(1) / ten.ns(2),
         "two_spinning": two_spinning(repeat),
         "serial_share": statistics.median(ten.serial),
         "state_bytes_64": small.bytes / small.number,
