@@ -1,4 +1,4 @@
-"""Analog products of a whole rectangle with every effect on, beside the same products in plain numpy."""
+"""Analog products of a whole rectangle of the preset ibm90, beside the same products in plain numpy."""
 
 from __future__ import annotations
 

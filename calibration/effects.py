@@ -67,6 +67,7 @@ def _no_device_spread(laws: _Laws) -> None:
     _zero(laws, "accumulation", "step_spread")
     _zero(laws, "programming_curve", "melt_current_spread_a", "full_current_spread_a")
     _zero(laws, "programming_curve", "full_conductance_spread_s")
+    _zero(laws, "drift", "device_share")
     _zero(laws, "temperature", "spread")
     _zero(laws, "threshold_switching", "spread")
     _zero(laws, "retention", "ln_spread")

@@ -148,7 +148,7 @@ class EventListener:
         Parameters
         ----------
         timeout_s : float or None
-            How long to wait; None: until there is one.
+            How long to wait; None: until there is one, 0: take only what has come already.
 
         Raises
         ------
@@ -160,7 +160,7 @@ class EventListener:
         return self._next(None if timeout_s is None else time.monotonic() + timeout_s)
 
     def wait_for(self, name: str, *numbers: int, timeout_s: float) -> Event:
-        """Return the next event of a name whose numbers begin with `numbers`; others are kept for later.
+        """Return the next event of a name whose numbers begin with `numbers`; the last 4096 others are kept for later.
 
         Raises
         ------
@@ -252,17 +252,20 @@ class EventListener:
             ) from error
 
     def _line(self, deadline: float | None) -> str | None:
-        """Take a line without its end; None after the deadline or once this listener is closed."""
+        """Take a line without its end; None after the deadline or once this listener is closed.
+
+        The link is looked at once even where the deadline has passed.
+        """
+        late = False
         while True:
             line, found, rest = self._buffer.partition(b"\n")
             if found:
                 self._buffer = rest
                 return line.decode("latin-1").removesuffix("\r")
-            if self._closed:
+            if self._closed or late:
                 return None
-            left_s = _SLICE_S if deadline is None else deadline - time.monotonic()
-            if left_s <= 0:
-                return None
+            left_s = _SLICE_S if deadline is None else max(deadline - time.monotonic(), 0.0)
+            late = left_s == 0.0
             try:
                 self._buffer += self._received(min(left_s, _SLICE_S))
             except Exception as error:

@@ -190,7 +190,7 @@ class Multiplies:
             raise self._session.failed(
                 f"the product ended as {word or state.text}, {done} of {total} outputs done"
             )
-        return int(identity)
+        return integers(identity, 1)[0]
 
 
 def _check(inputs: NDArray[Any], rectangle: Rectangle) -> None:

@@ -122,7 +122,7 @@ class Reads:
         identity, word = [*state.text.split(","), ""][:2]
         if word != "DONE":
             raise self._session.failed(f"the read ended as {word or state.text}")
-        return int(identity)
+        return integers(identity, 1)[0]
 
     def _checked_reading(self, state: Answer, fetched: list[Answer], count: int) -> list[NDArray[Any]]:
         identity = self._done_read(state)

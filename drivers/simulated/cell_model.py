@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from calibration.card import DeviceCard
 
-__all__ = ["CellModel", "compile_card", "current_line", "thermal_line", "zero_start_line"]
+__all__ = ["SURELY_SIGMA", "CellModel", "compile_card", "current_line", "thermal_line", "zero_start_line"]
 
 POINTS_PER_OCTAVE = 64
 LOG2_LOWEST = -30  # 0.93 nS
@@ -48,7 +48,7 @@ _LOG2_VOLTAGE_TOLERANCE = 2e-4
 _LOG2_AGE_LOWEST, _AGE_OCTAVES = -30, 64  # 1 ns to 500 years
 _LOG2_ZERO_START_TOLERANCE = 1e-3
 _NEVER = float(np.float32(3e38))
-_SURELY_SIGMA = 6.7
+SURELY_SIGMA = 6.7
 """Normals of the kernels reach no further (libraries-and-speed §3.3)."""
 _LEAST_RANK = 2.0**-24
 
@@ -308,7 +308,7 @@ def _deaths(card: DeviceCard) -> dict[str, Any]:
         "lifetime_pulses": f32(_NEVER if wear is None else wear.scale_pulses),
         "inverse_lifetime_shape": f32(1.0 if wear is None else 1.0 / wear.shape),
         "stuck_set_share": f32(0.0 if wear is None else wear.stuck_set_share),
-        "least_damage_a": f32(mean - _SURELY_SIGMA * spread),
+        "least_damage_a": f32(mean - SURELY_SIGMA * spread),
         "damage_mean_a": f32(mean),
         "damage_spread_a": f32(spread),
     }

@@ -16,7 +16,7 @@ from drivers.simulated.excursions import Excursion, Excursions
 from drivers.simulated.heat import Heat
 from drivers.simulated.layout import CellArrays
 from drivers.simulated.peculiarities import References, column_errors
-from drivers.simulated.random_numbers import LANES
+from drivers.simulated.random_numbers import LANES, key_of
 from drivers.simulated.read_kernel import truth_range
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class ChipAtRest:
         curve = card.programming_curve if card.has("programming_curve") else None
         self.drive_resistance_ohm = math.inf if curve is None else curve.drive_resistance_ohm
         self._model = compile_card(card, target_level=mode == "target-shortcut")
-        self._key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+        self._key = key_of(seed)
         self._crew = Crew(threads)
         self.column_gain, self.column_offset_a = column_errors(card, cols, self._key)
         self._place = place_of(card, rows, cols, self.column_gain, self.column_offset_a)

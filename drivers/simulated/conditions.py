@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.simulated.cell_model import current_line, zero_start_line
+from drivers.simulated.cell_model import SURELY_SIGMA, current_line, zero_start_line
 from drivers.simulated.converter_kernel import LONGEST_SAMPLING
 
 if TYPE_CHECKING:
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
     from drivers.simulated.cell_model import CellModel
     from drivers.simulated.heat import Heat
 
-__all__ = ["Conditions", "Place", "Terms", "Window", "place_of"]
+__all__ = ["Conditions", "Place", "Terms", "Window", "converter_numbers", "place_of"]
 
 NOTHING_HELD = -1
 NO_CONVERTER = np.zeros(5, np.float32)
 NO_RANGES = np.ones(1, np.float32)
-_SURELY_SIGMA = 6.7
-"""Normals of the kernels reach no further (libraries-and-speed §3.3)."""
 _YOUNGEST_LN_S = math.log(1e-6)
 _LEAST_DOSE = 1e-11
 """A read that adds less than this share of a lifetime is not booked: 1e9 of them would crystallise a thousandth."""
@@ -163,6 +161,14 @@ def place_of(
     )
 
 
+def converter_numbers(noise: float, bits: int, zero: int, samples: int) -> NDArray[np.float32]:
+    """Return noise over range, codes, code of zero, spread of the mean and extreme sample (codes)."""
+    codes = 2.0**bits
+    spread = math.sqrt(((noise * codes) ** 2 + 1.0 / 12.0) / samples)  # rounding adds LSB^2 / 12
+    extreme = noise * codes * math.sqrt(2.0 * math.log(samples)) if samples > LONGEST_SAMPLING else 0.0
+    return np.array([noise, codes, zero, spread, extreme], np.float32)
+
+
 class Terms:
     """On what terms the cells of one chip are pulsed and read: its heat, its curves, its windows.
 
@@ -240,20 +246,17 @@ class Terms:
         return self._windows[key]
 
     def converter(self, bits: int, zero: int, samples: int) -> NDArray[np.float32]:
-        """Return noise over range, codes, code of zero, spread of the mean and extreme sample (codes)."""
-        noise = self._card.read_chain.noise_fraction_of_range
-        codes = 2.0**bits
-        spread = math.sqrt(((noise * codes) ** 2 + 1.0 / 12.0) / samples)  # rounding adds LSB^2 / 12
-        extreme = noise * codes * math.sqrt(2.0 * math.log(samples)) if samples > LONGEST_SAMPLING else 0.0
-        return np.array([noise, codes, zero, spread, extreme], np.float32)
+        """Return the converter of one call; see :func:`converter_numbers`."""
+        return converter_numbers(self._card.read_chain.noise_fraction_of_range, bits, zero, samples)
 
     def may_switch(self, voltage_v: float) -> bool:
         """Whether a voltage reaches the weakest threshold there can be."""
         if not self._card.has("threshold_switching"):
             return False
         law = self._card.threshold_switching
-        weakest = (1.0 - _SURELY_SIGMA * law.spread) * (1.0 + law.drift_per_efold * _YOUNGEST_LN_S)
-        return voltage_v >= law.smallest_voltage_v * weakest
+        weakest = max(1.0 - SURELY_SIGMA * law.spread, 0.0)
+        youngest = max(1.0 + law.drift_per_efold * _YOUNGEST_LN_S, 0.0)
+        return voltage_v >= law.smallest_voltage_v * weakest * youngest
 
     def _voltage_curve(self, voltage_v: float) -> NDArray[np.float32]:
         if voltage_v not in self._voltage_curves:

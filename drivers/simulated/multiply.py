@@ -2,10 +2,11 @@
 
 The cells of a rectangle are looked at once per chunk of vectors. Their conductances with all slow noise are held
 through the chunk; what faster states of the 1/f noise add to one output is drawn anew for every output, one normal
-number with the variance ``sum_i (V_i w u fast)_ij^2``. So the law of every single output is exact. What is lost is
-the correlation between outputs of one chunk that states faster than the chunk would give, between the two passes of
-one vector too, and the little that slower states move within a chunk. The rise of the bit lines, which lowers the
-voltage of a cell, is left out of the variance.
+number with the variance ``sum_i (V_i w u fast)_ij^2``. So the law of an output is that of single reads, but for two
+things that are left out of this variance: the rise of the bit lines, which lowers the voltage of a cell, and the bend
+of its law, which is taken as it is at the reference voltage. What is lost is the correlation between outputs of one
+chunk that states faster than the chunk would give, between the two passes of one vector too, and the little that
+slower states move within a chunk. However many vectors a chunk holds, it disturbs its cells as one read does.
 
 Above the ohmic law each cell is ``I = G sum_k c_k V^(2k+1)``, so a product is a few matrix products. Lines: see
 ``array_lines``; the voltage of a cell is its input times w, its load on the lines its conductance at the one voltage
@@ -23,7 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.array_lines import RectangleLines, line_transfer
+from drivers.simulated.conditions import converter_numbers
 from drivers.simulated.multiply_kernel import convert_outputs
+from drivers.simulated.random_numbers import key_of
 
 __all__ = ["Conversion", "Matrices", "Multiplier", "Multiplying", "chunk_length", "passes_of"]
 
@@ -156,7 +159,7 @@ class Multiplier:
         self._gain = chip.column_gain[col : col + cols].astype(np.float64)
         self._offset_a = chip.column_offset_a[col : col + cols].astype(np.float64)
         self._first_column = bank * chip.cols + col  # of another bank another number
-        self._key = np.array([chip.seed & 0xFFFFFFFF, chip.seed >> 32], np.uint32)
+        self._key = key_of(chip.seed)
         self._noise = float(chip.card.read_chain.noise_fraction_of_range)
 
     # ---- the cells ----------------------------------------------------------------------------------------
@@ -281,16 +284,9 @@ class Multiplier:
             current[index] = self._flows(driven, matrices).ravel()
             variance[index] = (driven * driven @ matrices.fast_s2).ravel()
         out = np.empty(total, np.int16)
+        converter = converter_numbers(self._noise, conversion.bits, conversion.zero, conversion.samples)
         convert_outputs(
             0, total, current, variance, self._first_column, first_number & 0xFFFFFFFF, self.cols, self._gain,
-            self._offset_a + conversion.offset_a, range_a, self._converter(conversion), conversion.samples,
-            self._key, out,
+            self._offset_a + conversion.offset_a, range_a, converter, conversion.samples, self._key, out,
         )  # fmt: skip
         return out.reshape(len(inputs), self.cols)
-
-    def _converter(self, conversion: Conversion) -> NDArray[np.float32]:
-        """Return noise over range, codes, code of zero, spread of the mean and extreme sample (codes)."""
-        codes, samples = 2.0**conversion.bits, conversion.samples
-        spread = math.sqrt(((self._noise * codes) ** 2 + 1.0 / 12.0) / samples)
-        extreme = self._noise * codes * math.sqrt(2.0 * math.log(samples)) if samples > 1 else 0.0
-        return np.array([self._noise, codes, conversion.zero, spread, extreme], np.float32)

@@ -11,9 +11,11 @@ import math
 from enum import IntEnum
 from typing import Any
 
+import numpy as np
 from numba import types
 from numba.extending import intrinsic
 from numpy import float32, int32, uint32, uint64
+from numpy.typing import NDArray
 
 from drivers.simulated.jit import inline, subroutine
 
@@ -24,6 +26,7 @@ __all__ = [
     "broken_line",
     "cubic",
     "exp2",
+    "key_of",
     "log2",
     "normal_pair",
     "normals",
@@ -71,6 +74,11 @@ class Draw(IntEnum):
     """Four words: number, two amplitudes, two time constants."""
     REFERENCE = 7
     """One normal: deviation of a reference resistor from its nominal value."""
+
+
+def key_of(seed: int) -> NDArray[np.uint32]:
+    """Return the key of all numbers of a chip: its seed of 64 bits as two words, the lower one first."""
+    return np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
 
 
 _M0, _M1 = uint64(0xD2511F53), uint64(0xCD9E8D57)

@@ -11,7 +11,7 @@ from drivers.simulated.cell_model import compile_card
 from drivers.simulated.chip_at_rest import card_for
 from drivers.simulated.crew import Crew
 from drivers.simulated.device_kernel import draw_normals
-from drivers.simulated.random_numbers import LANES, Draw, Kind
+from drivers.simulated.random_numbers import LANES, Draw, Kind, key_of
 from drivers.simulated.target_kernel import sample_range
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ class TargetLevel:
 
     The same laws as a chip in the mode target-shortcut (device-physics §1.5, §1.6), each device with its own
     part of the drift exponent, but no memory: a conductance is a function of (seed, device, realisation). Not
-    in it: telegraph noise, heat, lines, columns and converter.
+    in it: telegraph noise, heat, lines, columns and converter, devices that die or have a share of their spread in
+    common.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ class TargetLevel:
         self.card = card = card_for(card, "target-shortcut")
         self.seed = seed
         self._model = compile_card(card, target_level=True)
-        self._key = np.array([seed & 0xFFFFFFFF, seed >> 32], np.uint32)
+        self._key = key_of(seed)
         self._crew = Crew(threads)
         self._bound = np.empty(0, np.float32)
 
@@ -88,13 +89,13 @@ class TargetLevel:
         Raises
         ------
         ValueError
-            A target is negative or no number; the age is not above zero; `out` does not fit.
+            A target is negative, infinite or no number; the age is not above zero; `out` does not fit.
         """
         targets = np.ascontiguousarray(targets_s, np.float32).reshape(-1)
         if not age_s > 0.0:
             raise ValueError(f"age_s is {age_s!r}; it must be above zero")
-        if targets.size and not targets.min() >= 0.0:
-            raise ValueError("a target is negative or no number; conductances begin at 0 S")
+        if targets.size and not (targets.min() >= 0.0 and targets.max() < np.inf):
+            raise ValueError("a target is negative, infinite or no number; conductances begin at 0 S")
         drift = self.card.drift
         log2_age = np.float32(np.log2((age_s + drift.onset_s) / (drift.t0_s + drift.onset_s)))
         noise = np.float32(np.sqrt(self.card.read_noise.from_zero_variance(age_s)))

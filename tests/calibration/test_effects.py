@@ -29,6 +29,7 @@ def test_every_effect_changes_the_complete_card_and_once_only(effect: str) -> No
             "retention",
             "damage",
             "current_voltage",
+            "drift",
         },
         "history": {"accumulation"},
         "converter": {"read_chain"},

@@ -145,6 +145,17 @@ def test_a_read_above_threshold_destroys_the_state() -> None:
     assert not health(silicon).any()
 
 
+def test_no_read_is_too_low_for_thresholds_that_spread_and_drift_as_far_as_a_card_may_say() -> None:
+    extreme = {"threshold_switching__spread": 0.5, "threshold_switching__drift_per_efold": 0.1}
+    silicon = Silicon(5000, only("threshold_switching", "device_spread", **extreme))
+    law = silicon.chip.card.threshold_switching
+    reset(silicon)
+    silicon.wait(1.0)
+    g = np.median(silicon.truth(0)) / silicon.chip.card.g_max_s
+    silicon.read(voltage_v=float(law.voltage_v(g, 1.0, -1.5)))  # the weakest 6.7 % of the devices
+    assert (health(silicon) == 8).mean() == pytest.approx(0.067, abs=0.02)  # 5 standard errors
+
+
 def test_thresholds_rise_with_age_and_fall_with_conductance() -> None:
     shares = []
     for target_s, wait_s in ((0.1 * US, 1e-3), (0.1 * US, 1e7), (8 * US, 1e-3)):

@@ -115,6 +115,18 @@ def test_iterating_ends_with_close_from_another_thread(face: Ported) -> None:
     assert heard == ["STB", "READ", "STB"] * 3
 
 
+def test_what_has_come_is_taken_without_waiting(face: Ported) -> None:
+    with face.ready() as chip, face.listen() as events:
+        chip.read(batch(chip).cells, ReadSetup())
+        heard: list[str] = []
+        deadline = time.monotonic() + 10
+        while len(heard) < 3 and time.monotonic() < deadline:
+            event = events.receive(0)
+            heard += [] if event is None else [event.name]
+        assert heard == ["STB", "READ", "STB"]
+        assert events.receive(0) is None
+
+
 def test_nothing_in_time(face: Ported) -> None:
     with face.listen() as events:
         began = time.monotonic()

@@ -219,6 +219,7 @@ def test_another_host_at_work_meanwhile_stops_this_one(face: Face, hasty: PcmCon
         ("MVM:SCAL?", "WORD", MalformedAnswer),
         ("MVM:STAT?", "1,TRIP,16,32", InstrumentError),
         ("MVM:STAT?", "1,DONE,16,32", InstrumentError),
+        ("MVM:STAT?", "?,DONE,32,32", StaleAnswer),
     ],
 )
 def test_answers_that_do_not_belong_are_not_believed(

@@ -144,7 +144,9 @@ def test_a_sample_goes_where_it_is_wanted() -> None:
             device.sample(targets, 100.0, out=wrong)
 
 
-@pytest.mark.parametrize(("targets", "age_s"), [([-1e-6], 1.0), ([np.nan], 1.0), ([1e-6], 0.0)])
+@pytest.mark.parametrize(
+    ("targets", "age_s"), [([-1e-6], 1.0), ([np.nan], 1.0), ([np.inf], 1.0), ([1e-6], 0.0)]
+)
 def test_targets_and_ages_that_cannot_be(targets: list[float], age_s: float) -> None:
     with pytest.raises(ValueError, match=r"target|age_s"):
         TargetLevel(IBM90, seed=1).sample(np.array(targets, np.float32), age_s)
