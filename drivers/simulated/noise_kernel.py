@@ -64,10 +64,10 @@ def count_forgotten(buffer, known, fresh, m):  # type: ignore[no-untyped-def]
     slow = states if m.noise_from_zero else int32(m.first_slow)
     for i in range(LANES):
         octaves = log2(max(buffer[SINCE + i], _TINY)) - m.log2_forget_s
-        number = min(max(octaves * m.states_per_octave + _ONE, _ZERO), float32(states))
-        count = int32(number)
-        count = max(count, slow) if fresh[i] != int32(0) else count
-        known[i] = count
+        buffer[U + i] = min(max(octaves * m.states_per_octave + _ONE, _ZERO), float32(states))
+    for i in range(LANES):
+        count = int32(buffer[U + i])
+        known[i] = max(count, slow * fresh[i])
     for i in range(LANES):
         fewest = min(fewest, known[i])
         most = max(most, known[i])

@@ -94,8 +94,6 @@ def _step(buffer, memory, acts, m, set_rate, crystallised):  # type: ignore[no-u
         reset = m.reset_median_s * exp2(m.reset_log2_spread * buffer[_Z2 + i])
         molten = max(full * buffer[_V + i] * exp2(m.cycle_log2_spread * buffer[_Z0 + i]), reset)
         buffer[_V + i] = molten + crystallised * (full - molten)
-    for i in range(LANES):
-        buffer[_JUMP + i] = _ZERO
     if m.jump_s > _ZERO:
         for i in range(LANES):
             buffer[_JUMP + i] = m.jump_s * exp2(m.log2_jump_decay_per_s * buffer[_CONDUCTANCE + i])
@@ -190,6 +188,7 @@ def pulse_range(  # type: ignore[no-untyped-def]
     end = np.zeros(LANES, np.int64)
     pulsed = np.zeros(LANES, np.int64)
     buffer[:] = _ONE
+    buffer[_JUMP : _JUMP + LANES] = _ZERO  # and so it stays, unless the card has a jump
     high = np.uint8(states) if m.noise_from_zero else np.uint8(m.first_slow)
     position = lo
     while position < hi:

@@ -253,7 +253,7 @@ def read_range(  # type: ignore[no-untyped-def]
     spare = np.zeros(LANES, np.int32)
     flags = np.zeros(LANES, np.int32)
     clocks = np.zeros(3 * LANES, np.int64)
-    observes = c.held >= 0
+    observes, fluctuates = c.held >= 0, c.telegraph.shape[0] > 0
     position = lo
     while position < hi:
         whole = is_whole_block(cells, position, hi)
@@ -267,12 +267,14 @@ def read_range(  # type: ignore[no-untyped-def]
             copy_lanes(time[block, layout.SEEN], clocks[SEEN:], LANES)
             for r in range(layout.STATE_ROWS):
                 copy_lanes(state[block, r], buffer[r * LANES :], LANES)
-            copy_lanes(device[block, _FULL], buffer[FULL:], LANES)
+            if c.crystallises:
+                copy_lanes(device[block, _FULL], buffer[FULL:], LANES)
             copy_lanes(count[block, _READS], event, LANES)
             _copy_mark(mark[block, _LOW], low)
             _copy_mark(mark[block, _HIGH], high)
             _copy_mark(mark[block, _STUCK], kind)
-            _copy_mark(mark[block, _TELEGRAPH], levels)
+            if fluctuates:
+                _copy_mark(mark[block, _TELEGRAPH], levels)
         else:
             _gather(
                 position, n, cells, at_ns, state, device, noise, time, count, mark, buffer, x, lane, event, low,
@@ -282,7 +284,7 @@ def read_range(  # type: ignore[no-untyped-def]
         _clocks(buffer, low, fresh, lump, clocks)
         _widen(buffer, kind, CONDUCTANCE, extremes, 0)
         _widen(buffer, kind, AGE, extremes, 2)
-        if c.telegraph.shape[0] > 0:
+        if fluctuates:
             telegraph(lane, event, no_event, buffer, words, levels, kind, c.telegraph, key)
         _advance_noise(
             lane,
@@ -312,12 +314,14 @@ def read_range(  # type: ignore[no-untyped-def]
         if whole:
             copy_lanes(buffer[LOW_SUM:], state[block, layout.LOW_SUM], LANES)
             copy_lanes(buffer[HIGH_SUM:], state[block, layout.HIGH_SUM], LANES)
-            copy_lanes(buffer[DOSE:], state[block, layout.DOSE], LANES)
+            if c.crystallises:
+                copy_lanes(buffer[DOSE:], state[block, layout.DOSE], LANES)
             copy_lanes(clocks[NOW:], time[block, layout.SEEN], LANES)
             copy_lanes(event, count[block, _READS], LANES)
             _store_mark(known, mark[block, _LOW])
             _store_mark(high, mark[block, _HIGH])
-            _store_mark(levels, mark[block, _TELEGRAPH])
+            if fluctuates:
+                _store_mark(levels, mark[block, _TELEGRAPH])
         else:
             _scatter(n, state, noise, time, count, mark, buffer, x, lane, event, known, high, levels, clocks)
         position += n
