@@ -1,5 +1,9 @@
 """The target level beside aihwkit's PCM model on the same work: programming, drift exponents, drift, read noise.
 
+What is measured of labkit is the sampler, which keeps no state of its cells and writes where it is told; a chip that is
+placed and read through its converter takes several times as long. aihwkit makes new arrays at every step: at 1e7 cells
+much of its time goes into fresh memory, not arithmetic.
+
 aihwkit is measured where it is installed in the same environment (the extra ``aihwkit``); both run in this
 process, in turns, on one thread.
 """

@@ -20,7 +20,7 @@ _YOUNGEST_S, _NS = float32(1e-6), 1e-9
 
 @kernel
 def switch_range(lo, hi, cells, at_ns, voltage, state, device, time, count, mark, m, key):  # type: ignore[no-untyped-def]
-    """Switch the cells of entries lo .. hi-1 that a voltage turns on; returns how many.
+    """Switch the cells of entries lo .. hi-1 that a voltage turns on.
 
     A cell that switches begins a new programming event as if by a pulse, crystalline to the share that the
     card says; bits depend on (key, cell, the number of its reads) alone.
@@ -32,7 +32,6 @@ def switch_range(lo, hi, cells, at_ns, voltage, state, device, time, count, mark
     never = np.zeros(LANES, np.uint32)
     acts = np.zeros(LANES, np.int32)
     high = np.uint8(m.weight.shape[0] if m.noise_from_zero else m.first_slow)
-    switched = 0
     for position in range(lo, hi, LANES):
         n = min(LANES, hi - position)
         for i in range(n):
@@ -57,7 +56,6 @@ def switch_range(lo, hi, cells, at_ns, voltage, state, device, time, count, mark
             acts[i] = int32(works and share < _ONE and voltage >= threshold)
             if acts[i] != int32(0):
                 buffer[_CONDUCTANCE + i] = m.switch_share * buffer[FULL_AT + i]
-                switched += 1
         normals(lane, event, _SWITCH, 0, key, words, buffer, Z_AT)
         begin_event(buffer, acts, m)
         for i in range(n):
@@ -70,4 +68,3 @@ def switch_range(lo, hi, cells, at_ns, voltage, state, device, time, count, mark
                 mark[b, layout.LOW, j] = np.uint8(_FRESH)
                 mark[b, layout.HIGH, j] = high
                 mark[b, layout.TELEGRAPH, j] = np.uint8(layout.SWITCHED)
-    return switched
