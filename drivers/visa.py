@@ -9,24 +9,18 @@ error of the operating system closes the link, since nothing that comes later ca
 from __future__ import annotations
 
 import re
-import select
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from drivers.errors import LinkError, LinkTimeout, MalformedAnswer
 from drivers.transcript import received_line, sent_line
-from drivers.visa_resource import manager_of, opened_resource, release_manager, socket_of
+from drivers.wire import Wire
 
 __all__ = ["Answer", "Unit", "VisaLink"]
 
 _SHORT = 256
 _MORE = re.compile(rb'[;#"\n]')
-_RECEIVE = 1 << 20
 _STALE_MOST = 1 << 31
 _LF = b"\n"
 
@@ -50,87 +44,18 @@ class Answer:
     block: bytes | None = None
 
 
-class VisaLink:
-    """An open VISA resource behind a lock.
+class VisaLink(Wire):
+    """A link to a controller whose every query is numbered (controller-protocol §2).
 
-    Parameters
-    ----------
-    address : str
-        VISA address.
-    backend : str
-        As for ``pyvisa.ResourceManager``: ``"@py"``, ``"bench.yaml@pcm"``.
-    timeout_s : float
-        How long an answer may take.
-    transcript : callable or list, optional
-        Gets one line per message and reply: direction, host time in seconds, text with blocks as length and
-        CRC-32.
-
-    Raises
-    ------
-    LinkError
-        Nothing answers at the address, or the backend cannot be used.
-
-    Attributes
-    ----------
-    messages : int
-        Sent so far.
+    Parameters, errors and attributes are those of :class:`~drivers.wire.Wire`; the transcript shows blocks as
+    length and CRC-32.
     """
 
     def __init__(
         self, address: str, *, backend: str = "@py", timeout_s: float = 60.0, transcript: Any = None
     ) -> None:
-        self.address, self.backend, self.timeout_s = address, backend, timeout_s
-        self.messages = 0
         self._tag = 0
-        self._lock = threading.RLock()
-        self._note: Callable[[str], object] | None = (
-            transcript.append if hasattr(transcript, "append") else transcript
-        )
-        self._manager: Any = None
-        self._resource: Any = None
-        self._buffer = bytearray()
-        self.open()
-        from pyvisa.constants import StatusCode
-
-        self._more_to_come = StatusCode.success_max_count_read
-
-    # ---- opening and closing ------------------------------------------------------------------------------
-    def open(self) -> None:
-        """Open the link, or do nothing where it is open."""
-        with self._lock:
-            if self._resource is not None:
-                return
-            if self._manager is None:
-                self._manager = manager_of(self.backend)
-            try:
-                self._resource = opened_resource(self._manager, self.address, self.backend, self.timeout_s)
-            except BaseException:
-                self.close()
-                raise
-            self._buffer.clear()
-            self._termchar: bool | None = None
-            self._waits_s = self.timeout_s
-
-    def _hang_up(self) -> None:
-        """Close the resource and keep the manager: a simulated bench would be saved and let go with it."""
-        resource, self._resource = self._resource, None
-        if resource is not None:
-            with suppress(Exception):  # a broken link cannot be closed in good order
-                resource.close()
-
-    def close(self) -> None:
-        """Close the link; raises only where a simulated bench that it let go of cannot be saved."""
-        with self._lock:
-            self._hang_up()
-            manager, self._manager = self._manager, None
-            if manager is not None:
-                release_manager(self.backend)
-
-    def reopen(self) -> None:
-        """Close the link and open it again; whatever was under way on it is lost."""
-        with self._lock:
-            self._hang_up()
-            self.open()
+        super().__init__(address, backend=backend, timeout_s=timeout_s, transcript=transcript)
 
     # ---- messages -----------------------------------------------------------------------------------------
     def send(self, units: Sequence[Unit]) -> None:
@@ -180,16 +105,11 @@ class VisaLink:
                 raise
 
     def _write(self, parts: list[bytes]) -> None:
-        if self._resource is None:
-            raise LinkError(f"the link to {self.address} is closed; open it again", address=self.address)
+        self._opened()
         message = b"".join(parts)
         if self._note is not None:
             self._note(sent_line(message[:-1]))
-        self.messages += 1
-        try:
-            self._resource.visalib.write(self._resource.session, message)
-        except Exception as error:  # noqa: BLE001 - told apart and raised in _break
-            self._break(error)
+        self._send(message)
 
     def _reply(self, tag: str, lengths: Sequence[int | None], deadline: float) -> list[Answer] | None:
         """Read one line; None where it belongs to another query."""
@@ -253,96 +173,8 @@ class VisaLink:
             self._malformed(f"a block of {size} bytes came where {wanted} were asked for")
         return self._exactly(size, deadline)
 
-    # ---- bytes --------------------------------------------------------------------------------------------
     def _next_byte(self, deadline: float) -> bytes:
         return self._exactly(1, deadline)
-
-    def _take(self, count: int) -> bytes:
-        taken = bytes(self._buffer[:count])
-        del self._buffer[:count]
-        return taken
-
-    def _exactly(self, count: int, deadline: float) -> bytes:
-        """Take `count` bytes; what has not begun to arrive goes to the caller without a copy."""
-        if len(self._buffer) >= count:
-            return self._take(count)
-        parts = [self._take(count)] if self._buffer else []
-        got = sum(map(len, parts))
-        while got < count:
-            parts.append(self._receive(count - got, deadline, termchar=False))
-            got += len(parts[-1])
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def _receive(self, count: int, deadline: float, *, termchar: bool) -> bytes:
-        """Return some of the next `count` bytes, at least one; all of them up to a line feed from a backend."""
-        left_s = deadline - time.monotonic()
-        if left_s <= 0:
-            self._timed_out()
-        resource = self._resource
-        try:
-            connection = socket_of(resource)
-            if connection is not None:
-                return self._receive_from(connection, count, left_s)
-            self._set_termchar(termchar)
-            with resource.visalib.ignore_warning(resource.session, self._more_to_come):
-                data, _ = resource.visalib.read(resource.session, count)
-        except Exception as error:  # noqa: BLE001 - told apart and raised in _break
-            self._break(error)
-        return bytes(data) if not isinstance(data, bytes) else data
-
-    def _receive_from(self, connection: socket.socket, count: int, timeout_s: float) -> bytes:
-        """Receive from a pyvisa-py socket past its own read, which takes a closed link for a slow one.
-
-        It would spin until the time-out, in the middle of a reply too (visa-backend §6).
-        """
-        if not select.select([connection], [], [], timeout_s)[0]:
-            self._timed_out()
-        data = connection.recv(min(count, _RECEIVE))
-        if not data:
-            raise ConnectionResetError("the other end closed the link")
-        return data
-
-    def _set_timeout(self, seconds: float) -> None:
-        if self._waits_s != seconds:
-            self._resource.timeout = round(seconds * 1000)
-            self._waits_s = seconds
-
-    def _set_termchar(self, on: bool) -> None:
-        if self._termchar is not on:
-            from pyvisa.constants import ResourceAttribute
-
-            self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
-            self._termchar = on
-
-    # ---- what goes wrong ----------------------------------------------------------------------------------
-    def _break(self, error: Exception) -> None:
-        """Close the link and raise what happened in our words; anything unexpected goes on as it is."""
-        import pyvisa
-        from pyvisa.constants import StatusCode
-
-        self._hang_up()
-        if isinstance(error, LinkError):
-            raise error
-        if isinstance(error, pyvisa.errors.VisaIOError) and error.error_code == StatusCode.error_timeout:
-            self._timed_out(error)
-        if isinstance(error, pyvisa.errors.Error | OSError | AttributeError):
-            raise LinkError(
-                f"the link to {self.address} broke ({error}); check the board and its cable",
-                address=self.address,
-            ) from error
-        raise error
-
-    def _timed_out(self, cause: Exception | None = None) -> None:
-        self._hang_up()
-        raise LinkTimeout(
-            f"{self.address} did not answer within {self._waits_s:g} s; check that the board runs",
-            address=self.address,
-            timeout_s=self._waits_s,
-        ) from cause
-
-    def _malformed(self, what: str) -> None:
-        self._hang_up()
-        raise MalformedAnswer(f"{self.address} answered out of form: {what}", address=self.address)
 
 
 def _blocks(answers: list[Answer]) -> int:
