@@ -12,16 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    AfterValidator,
-    BeforeValidator,
     Field,
     PrivateAttr,
     ValidationError,
     model_validator,
 )
 
-from drivers.bench_fields import Amperes, Kelvin, Number, Seconds, Section, Siemens, Volts, as_path, beside
-from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits
+from drivers.bench_fields import Amperes, Number, Seconds, Section, Siemens, Volts
+from drivers.bench_instruments import BenchInstrument, ChipEntry, DiscreteChip, Instrument
+from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits, SimulatedTwin
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -35,15 +34,18 @@ __all__ = [
     "BORN_UNIX_NS",
     "BenchError",
     "BenchFile",
+    "BenchInstrument",
+    "ChipEntry",
+    "DiscreteChip",
     "Envelope",
     "Instrument",
     "References",
     "Simulated",
     "SimulatedLimits",
+    "SimulatedTwin",
     "load_bench",
 ]
 
-_VISA_ADDRESS = re.compile(r"[A-Za-z]+\d*::[^\s]+::[A-Za-z]+|ASRL[^\s:]+::INSTR", re.ASCII)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*", re.ASCII)
 
 
@@ -68,61 +70,6 @@ class BenchError(DriverError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return (type(self), (self.path, self.problems))
-
-
-def _address(value: str) -> str:
-    if not _VISA_ADDRESS.fullmatch(value):
-        raise ValueError(f"{value!r} is no VISA address; they look like TCPIP0::192.168.0.5::5025::SOCKET")
-    return value
-
-
-class Instrument(Section):
-    """One instrument of the bench.
-
-    Attributes
-    ----------
-    driver : str
-        Which driver speaks to it.
-    address : str
-        VISA address.
-    backend : str
-        PyVISA backend: ``"@py"``, or ``"@pcm"`` for the simulated side of this very file.
-    timeout_s : float
-        How long an answer may take, seconds (YAML ``timeout``).
-    read_calibration : Path or None
-        Absolute path of the calibration of the chip's read path, which ``labkit calibrate reads`` measures and
-        a station applies where the file exists; None: readings stay raw.
-    read_calibration_max_age_s : float
-        Age from which it counts as stale, seconds (YAML ``read_calibration_max_age``).
-    read_calibration_max_temperature_change_k : float
-        Change of the chip's temperature from which it counts as stale, kelvin (YAML
-        ``read_calibration_max_temperature_change``).
-    simulated : Simulated or None
-        What stands behind the address with ``"@pcm"`` and with ``labkit simulate``.
-    """
-
-    driver: Literal["pcm-controller"]
-    address: Annotated[str, AfterValidator(_address)]
-    backend: Literal["@py", "@pcm"] = "@py"
-    timeout_s: Seconds = Field(default=60.0, gt=0.0, le=86_400.0, validation_alias="timeout")
-    read_calibration: Annotated[Path | None, BeforeValidator(as_path), AfterValidator(beside)] = None
-    read_calibration_max_age_s: Seconds = Field(
-        default=7 * 86_400.0, gt=0.0, validation_alias="read_calibration_max_age"
-    )
-    read_calibration_max_temperature_change_k: Kelvin = Field(
-        # The upper bound is for "5 C", which as a temperature is 278 K.
-        default=5.0,
-        gt=0.0,
-        le=100.0,
-        validation_alias="read_calibration_max_temperature_change",
-    )
-    simulated: Simulated | None = None
-
-    @model_validator(mode="after")
-    def _pcm_is_simulated(self) -> Instrument:
-        if self.backend == "@pcm" and self.simulated is None:
-            raise ValueError('backend "@pcm" opens the simulated side of this file: add a simulated section')
-        return self
 
 
 class Envelope(Section):
@@ -184,8 +131,10 @@ class BenchFile(Section):
         Version of the format, 1.
     name : str
         What people call the bench.
-    instruments : dict of str to Instrument
+    instruments : dict of str to Instrument, DiscreteChip or BenchInstrument
         By the name the file gives them.
+    wiring : tuple of str
+        What is connected to what, see :mod:`drivers.bench_wiring`.
     envelope : Envelope
         The host's limits.
     references : References or None
@@ -194,11 +143,19 @@ class BenchFile(Section):
 
     version: Literal[1]
     name: str = Field(min_length=1, max_length=200)
-    instruments: dict[str, Instrument] = Field(min_length=1)
+    instruments: dict[
+        str, Annotated[Instrument | DiscreteChip | BenchInstrument, Field(discriminator="driver")]
+    ] = Field(min_length=1)
+    wiring: tuple[str, ...] = Field(default=(), strict=False)
     envelope: Envelope = Envelope()
     references: References | None = None
     _path: Path = PrivateAttr(default=Path())
     _text: str = PrivateAttr(default="")
+
+    @property
+    def chips(self) -> dict[str, ChipEntry]:
+        """The chips among the instruments, by name."""
+        return {name: found for name, found in self.instruments.items() if isinstance(found, ChipEntry)}
 
     @property
     def path(self) -> Path:
@@ -225,6 +182,8 @@ class BenchFile(Section):
                 raise ValueError(f"{name!r} is no name for an instrument: letters, digits, '_' and '-'")
             if (other := addresses.setdefault(instrument.address.upper(), name)) != name:
                 raise ValueError(f"{other} and {name} have the same address {instrument.address}")
+            if not isinstance(instrument, ChipEntry):
+                continue
             state = instrument.simulated.state if instrument.simulated else None
             if state is not None and (other := states.setdefault(state, name)) != name:
                 raise ValueError(f"{other} and {name} have the same state file {state}")
@@ -235,7 +194,7 @@ class BenchFile(Section):
 
     @model_validator(mode="after")
     def _references_are_on_the_chip(self) -> BenchFile:
-        for name, instrument in self.instruments.items():
+        for name, instrument in self.chips.items():
             rows = instrument.simulated.rows if instrument.simulated else None
             if self.references is None or rows is None:
                 continue
@@ -319,12 +278,19 @@ def _parse(path: Path, text: str) -> Any:
 
 def _problem(found: ErrorDetails) -> str:
     """One line for one thing pydantic found."""
-    where = ".".join(str(part) for part in found["loc"] if part != "[key]") or "file"
+    parts = [str(part) for part in found["loc"] if part != "[key]"]
     kind, context = found["type"], found.get("ctx", {})
+    if parts[:1] == ["instruments"] and len(parts) > 2:
+        del parts[2]  # the driver, by which pydantic chose the kind of section
+    if kind.startswith("union_tag"):
+        parts.append("driver")
+    where = ".".join(parts) or "file"
     if kind == "extra_forbidden":
         what = "there is no such key"
-    elif kind == "missing":
+    elif kind in ("missing", "union_tag_not_found"):
         what = "is missing"
+    elif kind == "union_tag_invalid":
+        what = f"is {context['tag']!r}; possible is {context['expected_tags']}"
     elif kind == "value_error":
         what = str(context["error"])
     elif kind == "string_type":

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from drivers.bench_fields import Amperes, Kelvin, Number, Section, Volts, as_path, beside
 
-__all__ = ["BORN_UNIX_NS", "Simulated", "SimulatedLimits"]
+__all__ = ["BORN_UNIX_NS", "Simulated", "SimulatedLimits", "SimulatedTwin"]
 
 BORN_UNIX_NS = 1_767_225_600_000_000_000
 """When simulated chips are made unless the file says so: 2026-01-01T00:00:00Z."""
@@ -95,7 +95,7 @@ class Simulated(Section):
         What its board can drive; the envelope of the bench file applies besides.
     """
 
-    model: Literal["pcm-controller"]
+    model: Literal["pcm-controller", "pcm-cells"]
     card: str = Field(min_length=1)
     banks: int = Field(default=1, ge=1, le=4096)
     rows: int = Field(ge=1, le=65_536)
@@ -122,3 +122,22 @@ class Simulated(Section):
                 f"{self.banks} x {self.rows} x {self.cols} cells are more than indices go to, 2^32"
             )
         return self
+
+
+class SimulatedTwin(Section):
+    """The twin of a bench instrument.
+
+    Attributes
+    ----------
+    model : str
+        Which instrument, a key of :data:`drivers.simulated.twins.TWINS`.
+    serial, firmware : str or None
+        In its identity; None: the model's own.
+    options : dict
+        What else there is to say about this kind: modules in its slots, interlock, resistors.
+    """
+
+    model: str = Field(min_length=1)
+    serial: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._/#-]{1,32}$")
+    firmware: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,32}$")
+    options: dict[str, str | int | float | bool | list[str]] = Field(default_factory=dict)

@@ -15,7 +15,13 @@ attributes; an attribute that was not given is None.
     ├── BoardRestarted          volatile board state was lost
     ├── ForeignBatch            somebody else programmed the chip
     ├── ReadCalibrationError    a calibration of the read path cannot be measured, read or applied
-    └── InstrumentError         the board reports errors, in its own codes and words
+    ├── WrongInstrument         another instrument answers, or the right one in a mode the driver cannot use
+    ├── SettingOutOfRange       a setting outside what the instrument can do; nothing was sent
+    ├── WiringError             the wiring of the bench file does not allow it, or is not what the bench shows
+    │   ├── HotSwitch           a relay would be switched under voltage; nothing was switched
+    │   └── LoadMismatch        a generator is set for another load than the wiring shows
+    └── InstrumentError         the instrument reports errors, in its own codes and words
+        ├── InterlockOpen       the interlock is open: outputs stay off, or only small voltages are allowed
         └── BatchRefused        a batch was refused; nothing was pulsed
 """
 
@@ -35,15 +41,21 @@ __all__ = [
     "BoardRestarted",
     "DriverError",
     "ForeignBatch",
+    "HotSwitch",
     "InstrumentError",
+    "InterlockOpen",
     "LinkError",
     "LinkTimeout",
+    "LoadMismatch",
     "LockRefused",
     "MalformedAnswer",
     "NumberedError",
     "ProtocolMismatch",
     "ReadCalibrationError",
+    "SettingOutOfRange",
     "StaleAnswer",
+    "WiringError",
+    "WrongInstrument",
 ]
 
 
@@ -191,8 +203,69 @@ class ReadCalibrationError(DriverError):
     got: str | None = None
 
 
+class WrongInstrument(DriverError):
+    """Another instrument answers than the driver is for, or the right one in a mode the driver cannot use.
+
+    Attributes
+    ----------
+    expected, got : str or None
+        What should have answered and what did.
+    """
+
+    expected: str | None = None
+    got: str | None = None
+
+
+class SettingOutOfRange(DriverError, ValueError):
+    """A setting is outside what the instrument can do; nothing was sent.
+
+    Attributes
+    ----------
+    setting : str or None
+        Name of the setting.
+    value : object
+        What was asked for.
+    low, high : float or None
+        What is possible, in the setting's unit.
+    """
+
+    setting: str | None = None
+    value: object = None
+    low: float | None = None
+    high: float | None = None
+
+
+class WiringError(DriverError):
+    """The wiring of the bench file does not allow what was asked, or is not what the bench shows."""
+
+
+class HotSwitch(WiringError):
+    """A relay would be switched under voltage, which welds it; nothing was switched.
+
+    Attributes
+    ----------
+    voltage_v : float or None
+        Voltage across it.
+    """
+
+    voltage_v: float | None = None
+
+
+class LoadMismatch(WiringError):
+    """A generator is set for another load than the wiring shows: the device would see another voltage.
+
+    Attributes
+    ----------
+    set_ohm, wired_ohm : float or None
+        Of the generator's setting and of the wiring.
+    """
+
+    set_ohm: float | None = None
+    wired_ohm: float | None = None
+
+
 class InstrumentError(DriverError):
-    """The board reports errors.
+    """The instrument reports errors.
 
     Attributes
     ----------
@@ -201,6 +274,10 @@ class InstrumentError(DriverError):
     """
 
     errors: Sequence[BoardError] = ()
+
+
+class InterlockOpen(InstrumentError):
+    """The interlock is open: outputs stay off, or only small voltages are allowed."""
 
 
 class BatchRefused(InstrumentError):

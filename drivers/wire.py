@@ -60,10 +60,12 @@ class Wire:
         self._manager: Any = None
         self._resource: Any = None
         self._buffer = bytearray()
+        self._at_end = False
         self.open()
         from pyvisa.constants import StatusCode
 
         self._more_to_come = StatusCode.success_max_count_read
+        self._message_ends = StatusCode.success
 
     # ---- opening and closing ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -145,7 +147,8 @@ class Wire:
                 return self._receive_from(connection, count, left_s)
             self._set_termchar(termchar)
             with resource.visalib.ignore_warning(resource.session, self._more_to_come):
-                data, _ = resource.visalib.read(resource.session, count)
+                data, status = resource.visalib.read(resource.session, count)
+            self._at_end = status == self._message_ends
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
         return bytes(data) if not isinstance(data, bytes) else data

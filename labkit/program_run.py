@@ -105,7 +105,7 @@ def program_run(
     )
     loop.check()
     software = judge.accuracy(weights) if judge is not None else None
-    simulated = station.bench.instruments[station.name].simulated
+    simulated = station.bench.chips[station.name].simulated
     run = Run.create(
         out,
         kind="program",

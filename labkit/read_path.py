@@ -12,7 +12,7 @@ from drivers.read_calibration import ReadCalibration
 from labkit.durable import write_whole
 
 if TYPE_CHECKING:
-    from drivers.bench import Instrument
+    from drivers.bench import ChipEntry
 
 __all__ = ["AppliedCalibration", "calibration_of", "check_place", "save_calibration", "warning_of_reads"]
 
@@ -57,7 +57,7 @@ class AppliedCalibration:
         }
 
 
-def calibration_of(instrument: Instrument) -> AppliedCalibration | None:
+def calibration_of(instrument: ChipEntry) -> AppliedCalibration | None:
     """Return the calibration an instrument of a bench file names; None where there is none, or no file yet.
 
     Raises
@@ -77,7 +77,7 @@ def calibration_of(instrument: Instrument) -> AppliedCalibration | None:
 
 
 def warning_of_reads(
-    instrument: Instrument,
+    instrument: ChipEntry,
     applied: AppliedCalibration | None,
     now_unix_ns: Callable[[], int],
     temperature_k: Callable[[], float | None],

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, cast
 
-from drivers.bench import BenchFile, Instrument, load_bench
+from drivers.bench import BenchFile, ChipEntry, load_bench
 from drivers.chip import Chip
 from drivers.errors import DriverError
 from labkit.clock import Clock, VirtualClock, WallClock
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Check", "Station", "check_station", "open_station"]
 
-ChipOpener = Callable[[BenchFile, Instrument, Any], Chip]
+ChipOpener = Callable[[BenchFile, ChipEntry, Any], Chip]
 """Opens the link to an instrument of a bench file; the last argument is the transcript."""
 
 
@@ -120,7 +120,7 @@ class Station(AbstractContextManager["Station"]):
             return self
 
     def _open(self) -> None:
-        instrument = self.bench.instruments[self.name]
+        instrument = self.bench.chips[self.name]
         applied = calibration_of(instrument) if self._calibrated else None
         with interrupts.message():
             link = self._opener(self.bench, instrument, self._transcript)
@@ -145,7 +145,7 @@ class Station(AbstractContextManager["Station"]):
         self._chip, self._clock, self._applied = chip, clock, applied
         if self._calibrated:
             said = warning_of_reads(instrument, applied, clock.now_unix_ns, chip.temperature_k)
-            chosen = f" --instrument {self.name}" if len(self.bench.instruments) > 1 else ""
+            chosen = f" --instrument {self.name}" if len(self.bench.chips) > 1 else ""
             self._warnings = () if said is None else (f"{said} --station {self.bench.path}{chosen}",)
 
     @interrupts.uninterruptible
@@ -260,7 +260,7 @@ class Station(AbstractContextManager["Station"]):
         list of Check
             In the order they were made; a failed one does not stop those that do not need it.
         """
-        instrument, chip = self.bench.instruments[self.name], self.chip
+        instrument, chip = self.bench.chips[self.name], self.chip
         checks = check_chip(chip, instrument)
         if instrument.read_calibration is not None and self._calibrated:
             checks.append(
@@ -271,7 +271,7 @@ class Station(AbstractContextManager["Station"]):
     def snapshot(self) -> dict[str, Any]:
         """Return what the bench is, ready for JSON: identity, limits, geometry, versions, bench file."""
         chip = self.chip
-        instrument = self.bench.instruments[self.name]
+        instrument = self.bench.chips[self.name]
         temperature_k = chip.temperature_k()
         now_unix_ns = self.clock.now_unix_ns()
         applied = self._applied
@@ -353,10 +353,10 @@ def check_station(path: str | Path, *, instrument: str | None = None, transcript
 
 
 def _chosen(bench: BenchFile, instrument: str | None) -> str:
-    names = list(bench.instruments)
+    names = list(bench.chips)
     if instrument is None and len(names) == 1:
         return names[0]
-    if instrument in bench.instruments:
+    if instrument in bench.chips:
         return instrument
     wrong = "has several chips" if instrument is None else f"has no instrument {instrument!r}"
     raise StationError(
@@ -375,7 +375,7 @@ def _calibrated(link: Chip, applied: AppliedCalibration | None) -> Chip:
         return CalibratedChip(link, applied.calibration)
 
 
-def _open_with_driver(bench: BenchFile, instrument: Instrument, transcript: Any) -> Chip:
+def _open_with_driver(bench: BenchFile, instrument: ChipEntry, transcript: Any) -> Chip:
     from drivers.controller import PcmController
 
     backend = f"{bench.path}@pcm" if instrument.backend == "@pcm" else instrument.backend

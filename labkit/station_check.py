@@ -15,7 +15,7 @@ from labkit.errors import Interrupted, LabkitError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from drivers.bench import Instrument
+    from drivers.bench import ChipEntry
     from labkit.clock import Clock
     from labkit.envelope import GuardedChip
     from labkit.read_path import AppliedCalibration
@@ -49,7 +49,7 @@ class _Failed(Exception):  # noqa: N818 - never leaves this room
     """A check that found something wrong; its text is the detail."""
 
 
-def check_chip(chip: GuardedChip, instrument: Instrument) -> list[Check]:
+def check_chip(chip: GuardedChip, instrument: ChipEntry) -> list[Check]:
     """Run all checks; the power is off afterwards.
 
     Raises

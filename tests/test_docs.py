@@ -297,10 +297,29 @@ def reference(page: str) -> str:
 
 
 def test_the_bench_file_page_names_every_key() -> None:
-    from drivers.bench import BenchFile, Envelope, Instrument, References, Simulated, SimulatedLimits
+    from drivers.bench import (
+        BenchFile,
+        BenchInstrument,
+        DiscreteChip,
+        Envelope,
+        Instrument,
+        References,
+        Simulated,
+        SimulatedLimits,
+        SimulatedTwin,
+    )
 
     text = reference("bench-file.md")
-    for section in (BenchFile, Instrument, Simulated, SimulatedLimits, Envelope, References):
+    sections = (
+        BenchFile,
+        Instrument,
+        BenchInstrument,
+        DiscreteChip,
+        Simulated,
+        SimulatedLimits,
+        SimulatedTwin,
+    )
+    for section in (*sections, Envelope, References):
         for field, info in section.model_fields.items():
             key = info.validation_alias or field
             assert re.search(rf"(?m)^\| `{key}` \|", text), f"{section.__name__}.{key}"

@@ -34,6 +34,7 @@ from pyvisa.util import DebugInfo, LibraryPath
 from drivers.simulated.link import Link, Port
 from drivers.simulated.registry import SimulatedBench, open_bench
 from drivers.simulated.scpi import Connection
+from drivers.simulated.twin import Transport, TwinLink
 
 __all__ = ["PcmVisaLibrary"]
 
@@ -153,7 +154,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         ):
             self._return(session, StatusCode.error_resource_locked)
         try:
-            opened.connection = instrument.connect()
+            opened.connection = instrument.connect(Transport.of(resource_name))
         except BaseException:
             instrument.lock.forget(opened)
             raise
@@ -190,13 +191,13 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         connection = link.connection
         if connection.ended:
             self._return(session, StatusCode.error_connection_lost)
-        connection.feed(data)
-        if (
-            not link.is_socket
-            and connection.receiving
-            and self._value(link, ResourceAttribute.send_end_enabled)
-        ):
-            connection.feed(b"\n")
+        ends = not link.is_socket and bool(self._value(link, ResourceAttribute.send_end_enabled))
+        if isinstance(connection, TwinLink):
+            connection.feed(data, end=ends)
+        else:
+            connection.feed(data)
+            if ends and connection.receiving:
+                connection.feed(b"\n")
         return len(data), self._return(session, StatusCode.success)
 
     def read(self, session: VISASession, count: int) -> tuple[bytes, StatusCode]:
@@ -210,6 +211,8 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         got = bytearray()
         output = link.connection.output
+        if isinstance(link.connection, TwinLink) and not output:
+            link.connection.starved()
         while True:
             with output.held():
                 while output.ready and len(got) < count:
@@ -261,6 +264,9 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
     def clear(self, session: VISASession) -> StatusCode:
         """Drop what was answered and not yet read; the board itself has no device clear on a stream."""
         link = self._usable(session)
+        if isinstance(link.connection, TwinLink) and not link.is_socket:
+            link.connection.clear()
+            return self._return(session, StatusCode.success)
         output = link.connection.output
         with output.held():
             while output.ready:
@@ -281,6 +287,8 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         """Return the status byte; a raw socket has no serial poll (VI_ERROR_NSUP_OPER)."""
         link = self._usable(session)
         connection = link.connection
+        if isinstance(connection, TwinLink) and not link.is_socket:
+            return connection.poll(), self._return(session, StatusCode.success)
         if link.is_socket or not isinstance(connection, Connection):
             self._return(session, StatusCode.error_nonsupported_operation)
             raise NotImplementedError
@@ -288,8 +296,11 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         return value | (0x10 if connection.output else 0), self._return(session, StatusCode.success)
 
     def assert_trigger(self, session: VISASession, protocol: TriggerProtocol) -> StatusCode:
-        """Refuse: the controller has no trigger line (VI_ERROR_NSUP_OPER)."""
-        self._usable(session)
+        """Trigger a bench instrument; a raw socket and the controller have no trigger (VI_ERROR_NSUP_OPER)."""
+        link = self._usable(session)
+        if isinstance(link.connection, TwinLink) and not link.is_socket:
+            link.connection.trigger()
+            return self._return(session, StatusCode.success)
         return self._return(session, StatusCode.error_nonsupported_operation)
 
     # ---- attributes

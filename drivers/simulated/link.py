@@ -9,6 +9,7 @@ from drivers.simulated.locks import FairLock
 from drivers.simulated.resource_lock import ResourceLock
 from drivers.simulated.scpi_framing import Buffer
 from drivers.simulated.scpi_output import Output
+from drivers.simulated.twin import Transport
 
 __all__ = ["Link", "Locked", "Port"]
 
@@ -91,5 +92,5 @@ class Port(Protocol):
     def name(self) -> str:
         """What people call it."""
 
-    def connect(self) -> Link:
-        """Open a link."""
+    def connect(self, transport: Transport = ...) -> Link:
+        """Open a link over a kind of interface."""

@@ -14,8 +14,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from drivers.bench_instruments import BenchInstrument
 from drivers.events import event_address
 from drivers.simulated.resource_lock import ResourceLock
+from drivers.simulated.twin import Transport, Twin, TwinLink
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +28,16 @@ if TYPE_CHECKING:
     from drivers.simulated.controller_events import Listener
     from drivers.simulated.link import Port
     from drivers.simulated.scpi import Connection
+    from drivers.simulated.world import World
 
-__all__ = ["SimulatedBench", "SimulatedEvents", "SimulatedInstrument", "build_controller", "open_bench"]
+__all__ = [
+    "SimulatedBench",
+    "SimulatedEvents",
+    "SimulatedInstrument",
+    "TwinPort",
+    "build_controller",
+    "open_bench",
+]
 
 MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
@@ -38,7 +48,7 @@ _guard = threading.Lock()
 
 @dataclass
 class SimulatedInstrument:
-    """One simulated instrument of a bench; its board is built when it is first reached."""
+    """A simulated controller of a bench; its board is built when it is first reached."""
 
     name: str
     address: str
@@ -56,8 +66,8 @@ class SimulatedInstrument:
                 self._board = self._build()
             return self._board
 
-    def connect(self) -> Connection:
-        """Open a link to the board."""
+    def connect(self, transport: Transport = Transport.SOCKET) -> Connection:
+        """Open a link to the board, which speaks over raw sockets whatever its address says."""
         return self.board.connect()
 
     def save(self) -> None:
@@ -74,6 +84,43 @@ class SimulatedInstrument:
 
 
 @dataclass
+class TwinPort:
+    """The twin of a bench instrument; it is built when it is first reached."""
+
+    name: str
+    address: str
+    timeout_s: float
+    _build: Callable[[], Twin]
+    lock: ResourceLock = field(default_factory=ResourceLock)
+    _twin: Twin | None = None
+    _making: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def twin(self) -> Twin:
+        """The twin, built now if nobody has reached it yet."""
+        with self._making:
+            if self._twin is None:
+                self._twin = self._build()
+            return self._twin
+
+    def connect(self, transport: Transport | None = None) -> TwinLink:
+        """Open a link over what the address says, or over another interface."""
+        return self.twin.connect(Transport.of(self.address) if transport is None else transport)
+
+    def save(self) -> None:
+        """Write the twin's state where it has any."""
+        if self._twin is not None:
+            self._twin.save()
+
+    def close(self) -> None:
+        """Switch the twin off."""
+        with self._making:
+            twin, self._twin = self._twin, None
+        if twin is not None:
+            twin.close()
+
+
+@dataclass
 class SimulatedEvents:
     """The event port of a simulated instrument, at the TCP port behind the instrument's own."""
 
@@ -85,7 +132,7 @@ class SimulatedEvents:
         """Of the instrument, in the bench file."""
         return f"{self.instrument.name} (events)"
 
-    def connect(self) -> Listener:
+    def connect(self, transport: Transport = Transport.SOCKET) -> Listener:
         """Open a link that is told what happens."""
         return self.instrument.board.listen()
 
@@ -99,7 +146,7 @@ class SimulatedBench:
     ----------
     path : Path
         Absolute path of the file.
-    instruments : dict of str to SimulatedInstrument
+    instruments : dict of str to SimulatedInstrument or TwinPort
         By VISA address, upper case.
     events : dict of str to SimulatedEvents
         Event ports by name of their instrument.
@@ -108,39 +155,74 @@ class SimulatedBench:
     def __init__(self, path: Path, bench: BenchFile) -> None:
         self.path = path
         self.holders = 0
-        self.instruments: dict[str, SimulatedInstrument] = {}
+        self.instruments: dict[str, SimulatedInstrument | TwinPort] = {}
         self.events: dict[str, SimulatedEvents] = {}
+        self._bench = bench
+        self._world: World | None = None
+        self._making = threading.Lock()
         self._event_addresses: dict[str, SimulatedEvents] = {}
         for name, instrument in bench.instruments.items():
-            if instrument.simulated is not None:
-                maker = MODELS[instrument.simulated.model]
-                made = SimulatedInstrument(
-                    name,
-                    instrument.address,
-                    instrument.timeout_s,
-                    partial(maker, instrument.simulated, path, bench.references),
-                )
+            if instrument.simulated is None:
+                continue
+            if instrument.simulated.model == "pcm-controller":
+                maker = partial(MODELS["pcm-controller"], instrument.simulated, path, bench.references)
+                made = SimulatedInstrument(name, instrument.address, instrument.timeout_s, maker)
                 self.instruments[instrument.address.upper()] = made
                 self.events[name] = SimulatedEvents(made)
                 beside = event_address(instrument.address)
                 if beside is not None:
                     self._event_addresses[beside.upper()] = self.events[name]
+            elif isinstance(instrument, BenchInstrument):
+                self.instruments[instrument.address.upper()] = TwinPort(
+                    name, instrument.address, instrument.timeout_s, partial(self._twin, name)
+                )
+
+    @property
+    def world(self) -> World:
+        """What the twins are wired to, built now if nobody needed it yet."""
+        with self._making:
+            if self._world is None:
+                from drivers.simulated.world import World
+
+                self._world = World(self._bench)
+            return self._world
+
+    def _twin(self, name: str) -> Twin:
+        from drivers.simulated.twins import build_twin
+
+        entry = self._bench.instruments[name]
+        assert isinstance(entry, BenchInstrument)  # noqa: S101 - made in __init__
+        assert entry.simulated is not None  # noqa: S101
+        return build_twin(name, entry.simulated, self.world)
 
     def find(self, address: str) -> Port | None:
         """Return the instrument or event port behind a VISA address, None where there is none."""
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
+    @property
+    def boards(self) -> dict[str, SimulatedInstrument]:
+        """The simulated chip controllers, by name in the bench file."""
+        found = self.instruments.values()
+        return {each.name: each for each in found if isinstance(each, SimulatedInstrument)}
+
+    @property
+    def twins(self) -> dict[str, TwinPort]:
+        """The simulated bench instruments, by name in the bench file."""
+        return {each.name: each for each in self.instruments.values() if isinstance(each, TwinPort)}
+
     def named(self, name: str) -> SimulatedInstrument:
-        """Return the instrument of that name in the bench file; KeyError where none is simulated."""
-        for instrument in self.instruments.values():
-            if instrument.name == name:
-                return instrument
-        raise KeyError(f"{self.path} simulates no instrument named {name!r}")
+        """Return the controller of that name in the bench file; KeyError where none is simulated."""
+        try:
+            return self.boards[name]
+        except KeyError:
+            raise KeyError(f"{self.path} simulates no controller named {name!r}") from None
 
     def save(self) -> None:
         """Write the state of every board."""
         for instrument in self.instruments.values():
             instrument.save()
+        if self._world is not None:
+            self._world.save()
 
     def release(self) -> None:
         """Give the bench back; the last holder's release saves and closes every board."""
@@ -155,6 +237,9 @@ class SimulatedBench:
     def _close(self) -> None:
         for instrument in self.instruments.values():
             instrument.close()
+        world, self._world = self._world, None
+        if world is not None:
+            world.close()
 
     def __enter__(self) -> Self:
         return self

@@ -55,7 +55,7 @@ def card_for(station: Station, named: str | None) -> tuple[DeviceCard, str]:
 
     if named is not None:
         return DeviceCard.load(named), named
-    simulated = station.bench.instruments[station.name].simulated
+    simulated = station.bench.chips[station.name].simulated
     if simulated is None:
         return DeviceCard.load(DEFAULT_CARD), f"{DEFAULT_CARD}: neither --card nor the bench file names one"
     beside = station.bench.path.parent / simulated.card

@@ -64,7 +64,7 @@ def reads(
     from labkit.station import open_station
 
     bench = open_station(station, instrument=instrument, calibrated=False)
-    named = bench.bench.instruments[bench.name].read_calibration
+    named = bench.bench.chips[bench.name].read_calibration
     path = named if out is None else out.expanduser().absolute()
     if path is None:
         raise ReadCalibrationError(

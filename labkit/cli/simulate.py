@@ -72,7 +72,7 @@ def simulate(
 
 
 def _chosen(bench: SimulatedBench, name: str | None) -> SimulatedInstrument:
-    names = [instrument.name for instrument in bench.instruments.values()]
+    names = list(bench.boards)
     if not names:
         raise StationError(f"{bench.path} simulates nothing; give an instrument a simulated section")
     if name is None and len(names) == 1:

@@ -1,0 +1,56 @@
+"""Twins of bench instruments: which models there are, and who builds them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from drivers.bench_simulated import SimulatedTwin
+    from drivers.simulated.twin import Twin
+    from drivers.simulated.world import World
+
+__all__ = ["TWINS", "build_twin"]
+
+_HERE = "drivers.simulated.twins"
+
+TWINS: dict[str, str] = {
+    **{
+        f"keithley-{model}": f"{_HERE}.keithley_2600"
+        for model in (
+            "2601b", "2602b", "2604b", "2611b", "2612b", "2614b", "2634b", "2635b", "2636b",
+        )
+    },
+    "keithley-707b": f"{_HERE}.keithley_707",
+    "keithley-708b": f"{_HERE}.keithley_707",
+    "keithley-2400": f"{_HERE}.keithley_2450",
+    "keithley-2450": f"{_HERE}.keithley_2450",
+    "keithley-4200a": f"{_HERE}.keithley_4200",
+    "keysight-81150a": f"{_HERE}.keysight_81160",
+    "keysight-81160a": f"{_HERE}.keysight_81160",
+    "keysight-33522b": f"{_HERE}.keysight_33500",
+    "keysight-33622a": f"{_HERE}.keysight_33500",
+    "keysight-b1500a": f"{_HERE}.keysight_b1500",
+    "keysight-b2902a": f"{_HERE}.keysight_b2900",
+    "keysight-b2912a": f"{_HERE}.keysight_b2900",
+    "lakeshore-335": f"{_HERE}.lakeshore_336",
+    "lakeshore-336": f"{_HERE}.lakeshore_336",
+    "tektronix-dpo7254": f"{_HERE}.tektronix_scope",
+    "tektronix-mso5204": f"{_HERE}.tektronix_scope",
+}  # fmt: skip
+"""Model of a bench file's ``simulated`` section -> module with ``build(name, simulated, world) -> Twin``."""
+
+
+def build_twin(name: str, simulated: SimulatedTwin, world: World) -> Twin:
+    """Build the twin that a ``simulated`` section describes.
+
+    Raises
+    ------
+    ValueError
+        No such model, or options it does not have.
+    """
+    module = TWINS.get(simulated.model)
+    if module is None:
+        raise ValueError(f"{simulated.model!r} is no model that is simulated; there are {', '.join(TWINS)}")
+    built: Twin = import_module(module).build(name, simulated, world)
+    return built
