@@ -36,6 +36,8 @@ class Node:
     ----------
     static : dict
         What a name always stands for. ``__run`` is what a call of the object itself does.
+    kept : dict
+        What is kept of the settings; the instrument itself may write here, without the checks.
     proxy
         The Lua table that stands for it, None before there is one.
     """
@@ -46,7 +48,8 @@ class Node:
         self._cached = cached
         self._read: dict[str, Callable[[], Any]] = {}
         self._write: dict[str, Callable[[Any], None]] = {}
-        self._resets: list[Callable[[], None]] = []
+        self.kept: dict[str, Any] = {}
+        self._defaults: dict[str, Any] = {}
 
     # ---- building -----------------------------------------------------------------------------------------------
     def add(self, **things: Any) -> None:
@@ -72,23 +75,18 @@ class Node:
         changed : callable, optional
             Gets a value after it was kept; not at a reset.
         """
-        kept = [default]
+        self.kept[name] = self._defaults[name] = default
 
         def write(value: Any) -> None:
-            kept[0] = check(value)
+            self.kept[name] = found = check(value)
             if changed is not None:
-                changed(kept[0])
+                changed(found)
 
-        def reset() -> None:
-            kept[0] = default
-
-        self.attribute(name, lambda: kept[0], write)
-        self._resets.append(reset)
+        self.attribute(name, lambda: self.kept[name], write)
 
     def reset(self) -> None:
         """Bring every setting of this object and of those below back to its default."""
-        for each in self._resets:
-            each()
+        self.kept.update(self._defaults)
         for thing in self.static.values():
             if isinstance(thing, Node):
                 thing.reset()

@@ -22,6 +22,7 @@ class Overlapped:
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._next: dict[Iterator[int | None], int | None] = {}
+        self._news = False
 
     @property
     def pending(self) -> bool:
@@ -31,6 +32,11 @@ class Overlapped:
     def start(self, operation: Iterator[int | None]) -> None:
         """Begin an operation; what it does until its first yield is done now."""
         self._step(operation)
+        self._look()
+
+    def add(self, operation: Iterator[int | None]) -> None:
+        """Begin an operation from within another one."""
+        self._next[operation] = self._bench.now_ns
 
     def stop(self, operation: Iterator[int | None]) -> None:
         """End an operation where it is."""
@@ -38,17 +44,24 @@ class Overlapped:
             operation.close()  # type: ignore[attr-defined]
 
     def happened(self) -> None:
-        """Let operations that wait for an event look whether it came."""
-        for operation, due_ns in list(self._next.items()):
-            if due_ns is None:
-                self._step(operation)
+        """Note that an event came: operations that wait for one look whether it is theirs."""
+        self._news = True
+
+    def _look(self) -> None:
+        while self._news:
+            self._news = False
+            for operation, due_ns in list(self._next.items()):
+                if due_ns is None and operation in self._next:
+                    self._step(operation)
 
     def run_until(self, end_ns: int) -> None:
         """Do what falls due up to a time; the bench's time moves on to the last thing that was done."""
         steps = 0
+        self._look()
         while (first := self._first()) is not None and first[1] <= end_ns:
             self._reach(first[1])
             self._step(first[0])
+            self._look()
             steps += 1
             if steps > STEPS:
                 raise RuntimeFault(NEVER_ENDS)
@@ -62,12 +75,14 @@ class Overlapped:
     def finish(self) -> None:
         """Wait until nothing goes on any more; raises RuntimeFault where that would be for ever."""
         steps = 0
+        self._look()
         while self._next:
             first = self._first()
             if first is None or steps > STEPS:
                 raise RuntimeFault(NEVER_ENDS)
             self._reach(first[1])
             self._step(first[0])
+            self._look()
             steps += 1
 
     def _first(self) -> tuple[Iterator[int | None], int] | None:
