@@ -251,7 +251,9 @@ def load_bench(path: str | Path) -> BenchFile:
     try:
         bench = BenchFile.model_validate(data, context={"folder": path.parent}, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise BenchError(path, tuple(line for found in error.errors() for line in _problems(found))) from error
+        raise BenchError(
+            path, tuple(line for found in error.errors() for line in _problems(found))
+        ) from error
     bench._path = path
     bench._text = text
     return bench

@@ -10,6 +10,7 @@ import re
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from calibration.units import parse
@@ -17,7 +18,9 @@ from drivers.wiring_channels import GROUND, channel_problem, matrix_line_of
 
 __all__ = ["GROUND", "Route", "Wire", "Wiring"]
 
-_PART = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)\.([A-Za-z0-9_]*)(?:\[([A-Za-z0-9]+):([A-Za-z0-9]+)\])?", re.ASCII)
+_PART = re.compile(
+    r"([A-Za-z_][A-Za-z0-9_-]*)\.([A-Za-z0-9_]*)(?:\[([A-Za-z0-9]+):([A-Za-z0-9]+)\])?", re.ASCII
+)
 _LONGEST_RANGE = 65_536
 
 
@@ -203,7 +206,7 @@ def _wires_of(line: str, instruments: Mapping[str, Any]) -> Iterable[Wire]:
     ohms: list[float] = []
     pending: float | None = None
     for part in parts:
-        if part == GROUND or "." in part.split()[0] and _PART.fullmatch(part):
+        if part == GROUND or ("." in part.split()[0] and _PART.fullmatch(part)):
             if nodes:
                 ohms.append(pending or 0.0)
             nodes.append([GROUND] if part == GROUND else _nodes_of(part, instruments))
@@ -214,7 +217,7 @@ def _wires_of(line: str, instruments: Mapping[str, Any]) -> Iterable[Wire]:
             pending = _ohm(part)
     if pending is not None or len(nodes) < 2:
         raise ValueError("a wire ends at a socket: instrument.channel, or ground")
-    for (first, second), ohm in zip(zip(nodes, nodes[1:], strict=False), ohms, strict=True):
+    for (first, second), ohm in zip(pairwise(nodes), ohms, strict=True):
         yield from _pairs(first, second, ohm, line)
 
 

@@ -62,9 +62,9 @@ def _problem_of_cells(entry: Any, channel: str) -> str | None:
     if entry.access == "none":
         cells = entry.rows * entry.cols
         said = f"cells without transistors have top0 .. top{cells - 1} and bottom"
-        good = channel == "bottom" or match is not None and match[1] == "top" and int(match[2]) < cells
+        good = channel == "bottom" or (match is not None and match[1] == "top" and int(match[2]) < cells)
     else:
         said = f"cells with transistors have wl0 .. wl{entry.rows - 1}, bl0 .. bl{entry.cols - 1} and sl"
         lines = {"wl": entry.rows, "bl": entry.cols}
-        good = channel == "sl" or match is not None and int(match[2]) < lines.get(match[1], 0)
+        good = channel == "sl" or (match is not None and int(match[2]) < lines.get(match[1], 0))
     return None if good else f"there is no such contact; {said}"

@@ -82,9 +82,7 @@ def switch_range(lo, hi, cells, at_ns, voltage, state, device, time, count, mark
         for i in range(n):
             b, j = int(lane[i]) >> 8, int(lane[i]) & 255
             age_s = float32((at_ns[position + i] - time[b, layout.PULSED, j]) * _NS)
-            share, threshold = _threshold(
-                buffer[_CONDUCTANCE + i], age_s, buffer[Z_AT + 2 * LANES + i], m
-            )
+            share, threshold = _threshold(buffer[_CONDUCTANCE + i], age_s, buffer[Z_AT + 2 * LANES + i], m)
             works = mark[b, layout.STUCK, j] == np.uint8(0)
             acts[i] = int32(works and share < _ONE and voltage >= threshold)
             if acts[i] != int32(0):

@@ -26,7 +26,10 @@ def longest_s(waves: Mapping[str, Wave]) -> float:
 
 
 def play_burst(
-    network: Network, waves: Mapping[str, Wave], start_ns: int, rest: Callable[[Mapping[str, Wave], int], None]
+    network: Network,
+    waves: Mapping[str, Wave],
+    start_ns: int,
+    rest: Callable[[Mapping[str, Wave], int], None],
 ) -> tuple[Record, Record]:
     """Play waveforms with all repetitions.
 
@@ -145,7 +148,9 @@ def _strain(
 ) -> None:
     """Count pulses that are too little, and book the dose they leave."""
     peak_v = float(across_v.max())
-    seconds = float(np.trapezoid(cells.dose_rate(across_v), t_s)) / max(cells.dose_rate(np.array([peak_v]))[0], 1e-300)
+    seconds = float(np.trapezoid(cells.dose_rate(across_v), t_s)) / max(
+        cells.dose_rate(np.array([peak_v]))[0], 1e-300
+    )
     duration_s = float(t_s[-1])
     end_ns += round(1e9 * duration_s)
     cells.pulse(cell, end_ns, max(peak_a, _LEAST_A), rise_s=0.0, top_s=duration_s, fall_s=0.0, count=count)

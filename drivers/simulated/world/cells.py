@@ -143,7 +143,9 @@ class Cells:
 
     def switch(self, cell: int, now_ns: int, voltage_v: float) -> None:
         """Switch a cell on by a voltage that stays: its filament crystallises."""
-        self.observe(np.array([cell], np.uint32), now_ns, aperture_s=_SHORTEST_S, sign=1.0, stress_v=voltage_v)
+        self.observe(
+            np.array([cell], np.uint32), now_ns, aperture_s=_SHORTEST_S, sign=1.0, stress_v=voltage_v
+        )
 
     def pulse(
         self,

@@ -1,4 +1,4 @@
-"""The part of the bench that carries current now: what live sources reach through wires, resistors and closed relays."""
+"""The part of the bench that carries current: what live sources reach through wires, resistors and closed relays."""
 
 from __future__ import annotations
 
@@ -132,12 +132,12 @@ class Network:
             leak_s[i] += leak
             inject_a[i] += offset
         farad[[i for node, i in self._index.items() if node in pads]] = PAD_F
-        a, b, siemens = (list(column) for column in zip(*ohms, strict=True)) if ohms else ([], [], [])
+        ends = np.array([pair[:2] for pair in ohms], np.int64).reshape(-1, 2)
         cells = np.array(self._cells, np.int64).reshape(-1, 2)
         gated = np.array(self._gated, np.int64).reshape(-1, 3)
         self.circuit = Circuit(
             leak_s, inject_a, farad,
-            np.array(a, np.int64), np.array(b, np.int64), np.array(siemens, np.float64),
+            np.ascontiguousarray(ends[:, 0]), np.ascontiguousarray(ends[:, 1]), np.array([pair[2] for pair in ohms]),
             np.ascontiguousarray(cells[:, 0]), np.ascontiguousarray(cells[:, 1]), np.zeros((len(cells), 1)),
             np.ascontiguousarray(gated[:, 0]), np.ascontiguousarray(gated[:, 1]), np.ascontiguousarray(gated[:, 2]),
             np.array([self._index[each.node] for each in self._sources], np.int64),
@@ -285,7 +285,7 @@ def _kinds(live: Sequence[Live]) -> list[tuple[str, float]]:
 
 
 def _reached(start: set[int], copper: Copper, closed: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """Number the nodes that wires, resistors and relays lead to from live sources and from ground, ground first."""
+    """Give numbers to what wires, resistors and relays lead to from live sources and from ground, which is 0."""
     index: dict[int, int] = {}
     waiting = [*sorted(start - {0}), 0]
     while waiting:

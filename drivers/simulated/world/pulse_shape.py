@@ -23,7 +23,9 @@ class PulseShapeSeen:
     end_s: float
 
 
-def pulses_of(t_s: NDArray[np.float64], current_a: NDArray[np.float64], floor_a: float) -> list[PulseShapeSeen]:
+def pulses_of(
+    t_s: NDArray[np.float64], current_a: NDArray[np.float64], floor_a: float
+) -> list[PulseShapeSeen]:
     """Return the pulses in a record of current, one for each stretch of at least `floor_a`.
 
     The plateau is what was reached or exceeded for the heating time in all. The edges are those between the first
@@ -60,7 +62,9 @@ def _shape(t_s: NDArray[np.float64], size: NDArray[np.float64]) -> PulseShapeSee
     plateau = _plateau(t_s, size)
     rise10, rise50, rise90 = (_first(t_s, size, share * plateau) for share in (0.1, 0.5, 0.9))
     back = t_s[-1] - t_s[::-1]
-    fall10, fall50, fall90 = (t_s[-1] - _first(back, size[::-1], share * plateau) for share in (0.1, 0.5, 0.9))
+    fall10, fall50, fall90 = (
+        t_s[-1] - _first(back, size[::-1], share * plateau) for share in (0.1, 0.5, 0.9)
+    )
     rise, fall = (rise90 - rise10) / 0.8, (fall10 - fall90) / 0.8
     top = max(fall50 - rise50 - 0.5 * (rise + fall), 0.0)
     return PulseShapeSeen(plateau, rise, top, fall, float(t_s[-1]))

@@ -108,7 +108,7 @@ class Standing:
 
     # ---- currents that programme ----------------------------------------------------------------------------
     def _drive(self, network: Network, now_ns: int) -> bool:
-        """Follow the currents above the dead zone; True where a cell may have changed, so that one has to solve again."""
+        """Follow the currents above the dead zone; True where a cell may have changed: solve again."""
         driven: set[Key] = set()
         changed = False
         for k, amperes in enumerate(_cell_currents(network)):
@@ -144,9 +144,7 @@ class _Driven:
     def book(self, now_ns: int) -> None:
         """Book it as one pulse that ends now, as slowly as a source-meter switches off."""
         top_s = max(1e-9 * (now_ns - self.since_ns), _LEAST_PULSE_S)
-        self.cells.pulse(
-            self.cell, now_ns, self.peak_a, rise_s=SMU_EDGE_S, top_s=top_s, fall_s=SMU_EDGE_S
-        )
+        self.cells.pulse(self.cell, now_ns, self.peak_a, rise_s=SMU_EDGE_S, top_s=top_s, fall_s=SMU_EDGE_S)
 
 
 def _cell_currents(network: Network) -> NDArray[np.float64]:

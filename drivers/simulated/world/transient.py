@@ -76,7 +76,9 @@ def play_once(network: Network, waves: Mapping[str, Wave]) -> Record:
     )  # fmt: skip
     network.level[:] = levels[-1]
     if not good:
-        raise ArithmeticError("the circuit of the simulated bench has no solution at some moment of a waveform")
+        raise ArithmeticError(
+            "the circuit of the simulated bench has no solution at some moment of a waveform"
+        )
     return Record(times[:n], volts[:n], amperes[:n], limited[:n], across[:n], through[:n])
 
 

@@ -41,7 +41,10 @@ def _record(c, at, t, v, current, mode, on, times, volts, amperes, limited, acro
 
 
 @kernel
-def run(c, knots_s, levels, parts, threshold_v, mode, on, overdrive, v, current, scale_v, times, volts, amperes, limited, across, through):  # type: ignore[no-untyped-def]  # noqa: E501
+def run(  # type: ignore[no-untyped-def]
+    c, knots_s, levels, parts, threshold_v, mode, on, overdrive, v, current, scale_v, times, volts, amperes,
+    limited, across, through,
+):  # fmt: skip
     """Play levels that are straight lines between knots, and record.
 
     Parameters
@@ -86,9 +89,8 @@ def run(c, knots_s, levels, parts, threshold_v, mode, on, overdrive, v, current,
             h = min(h, widest)
             last = t + h >= end - 1e-3 * _SHORTEST_S
             for k in range(cells):
-                if not on[k] and since[k] + DELAY_S > t:
-                    if t + h > since[k] + DELAY_S:
-                        h, last = since[k] + DELAY_S - t, False
+                if not on[k] and since[k] + DELAY_S > t and t + h > since[k] + DELAY_S:
+                    h, last = since[k] + DELAY_S - t, False
             then = end if last else t + h
             step = then - t
             share = (then - begin) / (end - begin)
