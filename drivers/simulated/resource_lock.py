@@ -39,6 +39,13 @@ class ResourceLock:
                 return 1
             return 2 if self._sharing else 0
 
+    def held_by(self, session: object) -> int:
+        """0: a session holds nothing, 1: the exclusive lock, 2: the shared one."""
+        with self._changed:
+            if self._exclusive is session:
+                return 1
+            return 2 if session in self._sharing else 0
+
     def holders(self) -> int:
         """How many sessions hold it, alone or together."""
         with self._changed:

@@ -5,6 +5,7 @@ It measures with one source, keeps an error queue, a status byte with SRQ, sweep
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import deque
 from collections.abc import Callable
@@ -68,7 +69,7 @@ class PlainTwin(Twin):
         super().__init__(name, bench, lock)
         self.errors: deque[str] = deque()
         self.esr, self.ese, self.sre = _PON, 0, 0
-        self.rqs = False
+        self.rqs, self.reasons = False, 0
         self.obeyed: list[bytes] = []
         self.triggers = 0
         self.block = b""
@@ -89,15 +90,15 @@ class PlainTwin(Twin):
         return byte | (0x04 if self.errors else 0)
 
     def status(self, link: TwinLink) -> int:
-        if self.summary(link) & self.sre & 0xBF:
+        reasons = self.summary(link) & self.sre & 0xBF
+        if reasons & ~self.reasons:  # a new one: polled or not, an old one is no reason to ask again
             self.rqs = True
+        self.reasons = reasons
         return self.summary(link) | (0x40 if self.rqs else 0)
 
     def status_byte(self, link: TwinLink) -> int:
         byte = self.status(link)
         self.rqs = False
-        if self.summary(link) & self.sre & 0xBF & ~byte:
-            self.rqs = True
         return byte
 
     def cleared(self, link: TwinLink) -> None:
@@ -126,6 +127,19 @@ class PlainTwin(Twin):
                 self.tells_end = False
 
     # ---- messages
+    def frame(self, data: bytearray, *, ended: bool) -> bytes | None:
+        """Line feeds in the block of LOAD end no message."""
+        head = re.match(rb"LOAD #([1-9])", data)
+        if head is None:
+            return super().frame(data, ended=ended)
+        digits = data[head.end() : head.end() + int(head[1])]
+        size = head.end() + int(head[1]) + (int(digits) if digits.isdigit() else 0)
+        if len(digits) < int(head[1]) or len(data) < size or (len(data) == size and not ended):
+            return None
+        message = bytes(data[:size])
+        del data[: size + (data[size : size + 1] == b"\n")]
+        return message
+
     def obey(self, message: bytes, link: TwinLink) -> None:
         self.live()
         self.obeyed.append(message)
