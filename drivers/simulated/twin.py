@@ -97,9 +97,12 @@ class Twin(ABC):
     ----------
     message_end : bytes
         What ends a message on a stream.
+    discards_unread : bool
+        A new message discards the reply nobody read, where messages end by a line (IEEE 488.2); False: it stays.
     """
 
     message_end = b"\n"
+    discards_unread = True
 
     def __init__(self, name: str, bench: Bench, lock: FairLock) -> None:
         self.name, self.bench, self.lock = name, bench, lock
@@ -211,7 +214,7 @@ class TwinLink:
             message = self.instrument.frame(self._input, ended=ended)
             if message is None:
                 break
-            if self.output and not self.transport.is_stream:
+            if self.output and self.instrument.discards_unread and not self.transport.is_stream:
                 self.output.clear()
                 self.instrument.interrupted(self)
             self.instrument.bench.pass_s(
