@@ -6,6 +6,7 @@ sweep's level last; a sampling's index first.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -178,7 +179,8 @@ def _moment(mode: int, index: int, interval_s: float) -> float:
     """Return when a sample is due, seconds after the first."""
     if mode == 1:
         return (index - 1) * interval_s
-    return interval_s * (10.0 ** ((index - 1) / _PER_DECADE[mode]) - 1.0)
+    decades = (index - 1) / _PER_DECADE[mode]
+    return interval_s * (math.pow(10.0, decades) - 1.0)
 
 
 # ---- pulses ---------------------------------------------------------------------------------------------

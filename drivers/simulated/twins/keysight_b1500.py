@@ -109,7 +109,7 @@ class KeysightB1500Twin(Twin):
         self._link: TwinLink | None = None
         self._waiting: deque[tuple[Command, TwinLink]] | None = None
         self._clear_status()
-        self.setup = Setup()
+        self.setup: Setup = Setup()
         self._started_ns = self._calibrated_ns = bench.now_ns
 
     # ---- messages -----------------------------------------------------------------------------------------
@@ -283,7 +283,7 @@ class KeysightB1500Twin(Twin):
 
     # ---- reset and calibration ----------------------------------------------------------------------------
     def reset(self) -> None:
-        """Carry out \\*RST: outputs off, settings initial, buffers and status empty; errors stay in their queue."""
+        """Carry out ``*RST``: outputs off, settings initial, buffers and status empty; errors stay in their queue."""
         for smu in self.smus.values():
             smu.reset()
         self.generators.reset()
