@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +40,7 @@ class World:
         self._ohm: dict[str, float] = {}
         self._terminals: dict[str, _Terminal] = {}
         self._welded: dict[str, frozenset[tuple[str, int]]] = {}
+        self._watchers: dict[Callable[[], int], int] = {}
         for line in bench.wiring:
             socket, ohm, ground = (part.strip() for part in line.split("--"))
             if ground != "ground":
@@ -51,7 +52,14 @@ class World:
         return self.clock.now_ns
 
     def pass_s(self, seconds: float) -> None:
-        self.clock.reach(min(self.now_ns + round(seconds * 1e9), TIME_END_NS - 1))
+        end = min(self.now_ns + round(seconds * 1e9), TIME_END_NS - 1)
+        while self.now_ns < end:
+            self.clock.reach(min(end, *self._watchers.values()) if self._watchers else end)
+            for callback in self._watchers:
+                self._watchers[callback] = max(callback(), self.now_ns + 1)
+
+    def on_time(self, callback: Callable[[], int]) -> None:
+        self._watchers[callback] = max(callback(), self.now_ns + 1)
 
     def terminal(self, name: str) -> _Terminal:
         if name not in self._terminals:
