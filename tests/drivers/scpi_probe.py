@@ -34,6 +34,7 @@ class Probe(ScpiTwin):
 
     channels = 2
     queue_size = 4
+    names_header = True
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

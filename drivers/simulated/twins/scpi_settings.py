@@ -41,6 +41,9 @@ class Owner(Protocol):
     def error(self, code: int, info: str = "") -> None:
         """Queue an error."""
 
+    def changed(self, name: str, n: int) -> None:
+        """Act on a setting that was set by its command."""
+
 
 @dataclass(frozen=True)
 class Kind:
@@ -207,6 +210,8 @@ class Setting:
         After power-on and ``*RST``.
     then : callable, optional
         ``then(twin, n, old)`` acts on a new value; it may raise ScpiError, which puts the old one back.
+    reads, writes : callable, optional
+        ``reads(twin, n)`` and ``writes(twin, n, value)`` of a setting that is another view of others.
     keeps : bool
         ``*RST`` leaves it.
     most : tuple of int
@@ -220,6 +225,8 @@ class Setting:
     kind: Kind
     default: Any
     then: Callable[[Any, int, Any], None] | None = None
+    reads: Callable[[Any, int], Any] | None = None
+    writes: Callable[[Any, int, Any], None] | None = None
     keeps: bool = False
     most: tuple[int, ...] = ()
     shared: bool = False
@@ -265,6 +272,9 @@ class Settings:
 
     def get(self, name: str, n: int = 1) -> Any:
         """Return a value."""
+        reads = self.rows[name].reads
+        if reads is not None:
+            return reads(self._twin, n)
         key = (name, n)
         if key not in self._values:
             self._values[key] = self.rows[name].initial(self._twin, n)
@@ -277,13 +287,18 @@ class Settings:
     def change(self, row: Setting, n: int, value: Any) -> None:
         """Store a value and let the twin act on it."""
         old = self.get(row.name, n)
-        self._values[row.name, n] = value
+        if row.writes is not None:
+            row.writes(self._twin, n, value)
+        else:
+            self._values[row.name, n] = value
         if row.then is not None:
             try:
                 row.then(self._twin, n, old)
             except ScpiError:
-                self._values[row.name, n] = old
+                if row.writes is None:
+                    self._values[row.name, n] = old
                 raise
+        self._twin.changed(row.name, n)
 
     def reset(self) -> None:
         """Bring every setting that ``*RST`` touches to its default."""

@@ -87,6 +87,8 @@ class ScpiTwin(Twin):
         What parts an error's text from its information.
     texts : dict
         Texts of its own error codes, and of standard ones it words otherwise.
+    names_header : bool
+        An undefined header stands behind the text of -113.
     clips : bool
         A value out of range is brought to the limit, and -222 queued; otherwise it is refused.
     number : callable
@@ -106,6 +108,7 @@ class ScpiTwin(Twin):
     plus = False
     joint = ";"
     texts: ClassVar[Mapping[int, str]] = {}
+    names_header = False
     clips = False
     number: Callable[[float], str] = staticmethod(nr3())
     text_max = 65_536
@@ -145,6 +148,9 @@ class ScpiTwin(Twin):
 
     def reset(self) -> None:
         """Do what ``*RST`` does beyond :attr:`settings`, which are at their defaults already."""
+
+    def changed(self, name: str, n: int) -> None:
+        """Act on a setting that was set by its command."""
 
     def recalled(self) -> None:
         """Act on settings that ``*RCL`` brought back."""
@@ -346,7 +352,8 @@ class ScpiTwin(Twin):
                 return
             self._execute(link, session, unit)
         except ScpiError as error:
-            self.error(error.code, error.info)
+            known = self.names_header or error.code not in (-112, -113)
+            self.error(error.code, error.info if known else "")
             # What follows a command error cannot be trusted to mean what it says; other errors end their unit only.
             if -200 < error.code <= -100 or error.code == -440:
                 self._finish(link, session)
