@@ -93,12 +93,16 @@ class World:
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
+        self._pass_until(self.now_ns + max(round(seconds * 1e9), 0))
+
+    def _pass_until(self, end_ns: int) -> None:
+        end_ns = min(end_ns, TIME_END_NS - 1)
         self._settle()
-        end_ns = min(self.now_ns + max(round(seconds * 1e9), 0), TIME_END_NS - 1)
         if not self._going_on:
             self.clock.jump(end_ns)
             return
         while self.clock.now_ns < end_ns:
+            self._settle()  # what goes on by itself may have changed something
             self.clock.jump(min(end_ns, *self._going_on.values()))
             for callback in self._going_on:
                 self._going_on[callback] = max(callback(), self.clock.now_ns + 1)
@@ -180,7 +184,7 @@ class World:
         self._traces.update(seen)
         for name, wave in waves.items():
             self._sources[name] = _presented(wave, -1)
-        self.clock.jump(min(start_ns + round(1e9 * longest_s(waves)), TIME_END_NS - 1))
+        self._pass_until(start_ns + round(1e9 * longest_s(waves)))
         self._change()
         return seen
 
@@ -235,7 +239,7 @@ class World:
             found = network.operating(socket.name, socket.node)
             if isinstance(source, Resistor):
                 found = Operating(found.voltage_v, -found.voltage_v / source.ohm, limited=False)
-        self.clock.jump(min(now_ns + max(round(aperture_s * 1e9), 0), TIME_END_NS - 1))
+        self._pass_until(now_ns + max(round(aperture_s * 1e9), 0))
         return found
 
     def _trace(self, name: str) -> Seen | None:
