@@ -102,6 +102,10 @@ class PulseGenerator(ScpiTwin):
     def repetition_s(self, n: int) -> float | None:
         """Seconds from burst to burst of a channel that triggers itself, None where it does not stop between."""
 
+    @abstractmethod
+    def stops_bursts(self, n: int) -> None:
+        """Let a channel run free."""
+
     # ---- acting ---------------------------------------------------------------------------------------------
     def changed(self, name: str, n: int) -> None:
         """Show at the terminals what a setting changed."""
@@ -116,6 +120,23 @@ class PulseGenerator(ScpiTwin):
     def recalled(self) -> None:
         """Show the settings that came back."""
         self._present_all()
+
+    def apply(self, n: int, shape: str, frequency: Any, amplitude: Any, offset: Any) -> None:
+        """Act on APPLy: a free-running waveform with the output on; parameters as of their settings."""
+        wanted = {"frequency": frequency, "amplitude": amplitude, "offset": offset}
+        for name in {"DC": ("frequency", "amplitude"), "NOIS": ("frequency",)}.get(shape, ()):
+            del wanted[name]
+        rows = self.settings.rows
+        self.stops_bursts(n)
+        self.settings.change(rows["shape"], n, shape)
+        half = (self.get("high_open", n) - self.get("low_open", n)) / 2
+        self.put("high_open", half, n)  # an offset of before would be in the way
+        self.put("low_open", -half, n)
+        for name, sent in wanted.items():
+            row = rows[name]
+            self.settings.change(row, n, row.kind.taken(self, row, n, sent))
+        self.put("output", True, n)
+        self.changed("output", n)
 
     def trigger(self, link: TwinLink) -> None:
         """Start every channel that waits for such a trigger."""
