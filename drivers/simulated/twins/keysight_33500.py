@@ -84,6 +84,10 @@ _TIMING = {
 _FIRMWARE = {"33522B": "4.00-1.19-2.00-58-00", "33622A": "A.02.03-3.15-03-64-02"}
 
 
+def _load(ohm: float) -> str:
+    return "9.9E+37" if ohm >= 9.9e37 else f"{ohm:.15E}"
+
+
 class Keysight33500Twin(PulseGenerator):
     """A 33522B or 33622A with two channels, sockets ``name.1`` and ``name.2``."""
 
@@ -100,6 +104,7 @@ class Keysight33500Twin(PulseGenerator):
     arb_shape = "ARB"
     count_max = 100_000_000
     slots = 0
+    load_reply = staticmethod(_load)
     texts: ClassVar[Mapping[int, str]] = {
         _NO_SUCH: "Specified arb waveform does not exist",
         _SAME_NAME: "Specified arb waveform already exists",
