@@ -40,6 +40,7 @@ class Keithley2400Twin(KeithleySourceMeter):
         self.buffer: list[list[float]] = []
         self.levels: dict[str, list[float]] = {"VOLT": [0.0], "CURR": [0.0]}
         self.waiting: Operation | None = None
+        self.zeroing = True
         self.measurement = ConditionRegister()
         super().__init__(*args, **kwargs)
 
@@ -49,6 +50,7 @@ class Keithley2400Twin(KeithleySourceMeter):
 
     def commands(self) -> Iterable[TwinCommand]:
         """Return what is no setting."""
+        zero = (Number(words=("ON", "OFF", "ONCE"), low=0, high=1, whole=True),)
         none = OneOf(words=("VOLTage", "CURRent", "RESistance"), optional=True)
         return [
             *super().commands(),
@@ -81,8 +83,12 @@ class Keithley2400Twin(KeithleySourceMeter):
             ),
             TwinCommand("[:SOURce]:LIST:VOLTage:POINts?", lambda call: str(len(self.levels["VOLT"]))),
             TwinCommand("[:SOURce]:LIST:CURRent:POINts?", lambda call: str(len(self.levels["CURR"]))),
-            TwinCommand("SYSTem:AZERo[:STATe]", self._zeroed, (Name(optional=True),)),
-            TwinCommand("SYSTem:AZERo[:STATe]?", lambda call: "1"),
+            TwinCommand(
+                "SYSTem:AZERo[:STATe]",
+                self._zeroed,
+                zero,
+            ),
+            TwinCommand("SYSTem:AZERo[:STATe]?", lambda call: "1" if self.zeroing else "0"),
             TwinCommand(
                 "SYSTem:BEEPer[:IMMediate]",
                 lambda call, frequency, seconds: None,
@@ -150,9 +156,8 @@ class Keithley2400Twin(KeithleySourceMeter):
 
         return put
 
-    def _zeroed(self, call: Call, word: str | None) -> None:
-        if word is not None and word.upper() not in ("ON", "OFF", "ONCE"):
-            raise ScpiError(-224)
+    def _zeroed(self, call: Call, word: float | str) -> None:
+        self.zeroing = word in ("ON", 1.0) if word != "ONCE" else self.zeroing
 
     def _set_enable(self, call: Call, value: float) -> None:
         self.measurement.enable = int(value) & 0x7FFF
@@ -181,7 +186,7 @@ class Keithley2400Twin(KeithleySourceMeter):
         """Forget readings and lists."""
         self.on_functions, self.elements = ["CURR"], ["VOLT", "CURR", "RES", "TIME", "STAT"]
         self.levels = {"VOLT": [0.0], "CURR": [0.0]}
-        self.samples, self.waiting = [], None
+        self.samples, self.waiting, self.zeroing = [], None, True
         super().reset()
 
     # ---- readings -----------------------------------------------------------------------------------------------
