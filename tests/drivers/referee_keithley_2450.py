@@ -10,7 +10,9 @@ from referee_keysight_81160 import Row
 __all__ = ["K2400", "K2450"]
 
 _ON = ":SOUR:VOLT 1;:OUTP ON"
-_FED = ":SENS:FUNC 'VOLT','CURR';:SOUR:VOLT 1;:OUTP ON;:TRAC:POIN 4;:TRAC:FEED SENS;:TRAC:FEED:CONT NEXT;:TRIG:COUN 4;:INIT"
+_FED = (
+    ":SENS:FUNC 'VOLT','CURR';:SOUR:VOLT 1;:OUTP ON;:TRAC:POIN 4;FEED SENS;FEED:CONT NEXT;:TRIG:COUN 4;:INIT"
+)
 _OLD_BUFFER = "the buffer commands of the 2400; the class asks for SCPI2400 and speaks both languages"
 
 
