@@ -8,6 +8,7 @@ of the 2400, whose data format this family follows [K]; *RST values and widths o
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -319,7 +320,7 @@ class KeysightB2900Twin(ScpiTwin):
             if self.get("source", n) in ("AINT", "TIM"):
                 self._acquire(n)
             else:
-                self.waiting[n] = self.begin(then=lambda n=n: self._acquire(n))  # type: ignore[misc]
+                self.waiting[n] = self.begin(then=partial(self._acquire, n))
 
     def trigger(self, link: TwinLink) -> None:
         """Start the channels that wait for the bus."""
