@@ -43,7 +43,7 @@ MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
 
 _open: dict[Path, SimulatedBench] = {}
-_guard = threading.Lock()
+_guard = threading.RLock()  # a manager collected meanwhile gives its bench back from inside
 
 
 @dataclass
