@@ -16,10 +16,10 @@ from drivers.simulated.scpi_output import Piece
 from drivers.simulated.twin import TwinLink
 from drivers.simulated.twins.keithley_2400_settings import settings_of_2400
 from drivers.simulated.twins.keithley_source_meter import NOTHING, KeithleySourceMeter
+from drivers.simulated.twins.scpi_exchange import Operation
 from drivers.simulated.twins.scpi_registers import ConditionRegister
 from drivers.simulated.twins.scpi_settings import Setting
 from drivers.simulated.twins.scpi_table import Answer, Call, TwinCommand, Until
-from drivers.simulated.twins.scpi_twin import Operation
 from drivers.simulated.twins.scpi_values import Many, Name, Number, OneOf
 from drivers.simulated.twins.smu_core import Measured
 

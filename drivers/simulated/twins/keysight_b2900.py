@@ -16,9 +16,10 @@ import numpy as np
 from drivers.simulated.scpi import block
 from drivers.simulated.scpi_errors import ScpiError
 from drivers.simulated.twin import TwinLink
+from drivers.simulated.twins.scpi_exchange import Operation
 from drivers.simulated.twins.scpi_settings import Choice, Quantity, Setting, Switch
 from drivers.simulated.twins.scpi_table import Answer, Call, TwinCommand, Until
-from drivers.simulated.twins.scpi_twin import Operation, ScpiTwin
+from drivers.simulated.twins.scpi_twin import ScpiTwin
 from drivers.simulated.twins.scpi_values import Channels, Many, Name, Number, OneOf
 from drivers.simulated.twins.smu_core import Measured, SmuCore, SmuRanges
 
