@@ -188,6 +188,7 @@ class Channel81160(PulseChannel):
             The instrument refused them.
         """
         self._ready = False
+        self.generator.tell(":FORM:BORD NORM")
         self.generator.upload(f":DATA{self.number}:DAC VOLATILE,", points, ">i2")
 
     def store_waveform(self, name: str) -> None:

@@ -234,6 +234,8 @@ class PulseChannel(Part):
         InstrumentError
             The instrument refused it.
         """
+        if not self._ready:
+            self._look_at_load()
         self.generator.tell(";".join(self._at_zero(inverted=self._inverted)))
 
     def check_load(self, wired_ohm: float) -> None:
@@ -277,14 +279,18 @@ class PulseChannel(Part):
         ]
 
     def _set_up(self, commands: list[str]) -> None:
-        load = float(getattr(self, "load_ohm"))  # noqa: B009 - declared by the models
-        self._factor = 1.0 if load >= _INFINITE else load / (load + INSIDE_OHM)
+        self._look_at_load()
         self.generator.tell(
             ";".join(
                 [self._set("output", "OFF"), *commands, *self._at_zero(inverted=False), *self._waiting()]
             )
         )
         self._inverted = False
+
+    def _look_at_load(self) -> None:
+        """Take over the configured load, which levels are told for."""
+        load = float(getattr(self, "load_ohm"))  # noqa: B009 - declared by the models
+        self._factor = 1.0 if load >= _INFINITE else load / (load + INSIDE_OHM)
 
     def _made_ready(self) -> None:
         if self._wanted is None:

@@ -287,6 +287,18 @@ def test_it_is_left_safe(path: Path, world: Any) -> None:
     resource.close()
 
 
+def test_it_is_left_safe_with_another_load_too(path: Path, world: Any) -> None:
+    resource = plain(path)
+    resource.write(":OUTP1:LOAD 1E6;:VOLT1 8;:OUTP1 ON")
+    resource.close()
+    with Keysight81160.open(GPIB, backend=f"{path}@pcm"):
+        pass
+    resource = plain(path)
+    assert resource.query(":OUTP1?;:VOLT1:LOW?") == "0;+0.000000000000000E+00"
+    assert drained(resource) == []
+    resource.close()
+
+
 def test_errors_of_others_are_not_taken_for_its_own(path: Path, world: Any) -> None:
     resource = plain(path)
     resource.write(":PULS:PER1 1e-9")

@@ -2,7 +2,7 @@
 
 The same rules as the 81160A in another dialect. What no source states is a default: *RST values, the words behind
 error texts, limits of the 33622A beyond width and edge. A value out of range is brought to the limit and -222 queued,
-as the family does; the 81160A's twin refuses it.
+as the family does; the 81160A's twin refuses it. An endless burst ends after the largest count there is.
 """
 
 from __future__ import annotations
@@ -191,12 +191,11 @@ class Keysight33500Twin(PulseGenerator):
         return float(self.get("timer" if self.get("source", n) == "TIM" else "burst_period", n))
 
     # ---- stored waveforms -----------------------------------------------------------------------------------
-    def drawn(self, n: int, *, triggered: bool = False) -> Any:
-        """Return one period; a stored waveform has a rate of its own."""
+    def cycle_s(self, n: int) -> float:
+        """Return the seconds of one cycle; a stored waveform has a rate of its own."""
         if self.get("shape", n) == self.arb_shape:
-            points = self.arb_points(n)
-            self.put("period", len(points) / float(self.get("arb_rate", n)), n)
-        return super().drawn(n, triggered=triggered)
+            return len(self.arb_points(n)) / float(self.get("arb_rate", n))
+        return super().cycle_s(n)
 
     def arb_points(self, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the selected waveform, values from -1 to 1."""

@@ -155,7 +155,7 @@ class PulseGenerator(ScpiTwin):
         waves, longest = {}, 0.0
         for n in channels:
             drawn = self.drawn(n, triggered=True)
-            period = float(self.get("period", n))
+            period = self.cycle_s(n)
             longest = max(longest, (self.count(n) - 1) * period + float(drawn.t_s[-1]))
             for socket, mirrored in self._sockets(n):
                 waves[socket] = Wave(
@@ -175,7 +175,7 @@ class PulseGenerator(ScpiTwin):
     # ---- what the terminals see -----------------------------------------------------------------------------
     def drawn(self, n: int, *, triggered: bool = False) -> Drawn:
         """Return one period of a channel; a single triggered pulse does not wait for the end of its period."""
-        shape, period = self.get("shape", n), float(self.get("period", n))
+        shape, period = self.get("shape", n), self.cycle_s(n)
         if shape == "PULS":
             width, lead, trail, delay = (
                 float(self.get(name, n)) for name in ("width", "lead", "trail", "delay")
@@ -193,6 +193,10 @@ class PulseGenerator(ScpiTwin):
         if shape == self.arb_shape:
             return arbitrary(self.arb_points(n), period, steps=self.arb_steps(n))
         return Drawn(np.array([0.0, period]), np.array([0.5, 0.5]))
+
+    def cycle_s(self, n: int) -> float:
+        """Return the seconds of one cycle of what is given."""
+        return float(self.get("period", n))
 
     def arb_points(self, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the selected stored waveform, values from -1 to 1."""
@@ -221,7 +225,7 @@ class PulseGenerator(ScpiTwin):
         repetition = self.repetition_s(n)
         if repetition is None:
             return mean
-        active = min(1.0, self.count(n) * float(self.get("period", n)) / repetition)
+        active = min(1.0, self.count(n) * self.cycle_s(n) / repetition)
         return active * mean + (1 - active) * self._idle(n)
 
     def _sockets(self, n: int) -> list[tuple[str, bool]]:
