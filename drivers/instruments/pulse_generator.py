@@ -217,13 +217,13 @@ class PulseChannel(Part):
         ]
         duration = (count - 1) * self._cycle_s + self._last_s
         began = time.monotonic()
+        self._ready = False  # should anything go wrong, the next burst sets up everything anew
         self.generator.ask_checked(
             ";".join([*commands, "*OPC?"]), timeout_s=self.generator.link.timeout_s + 2 * duration
         )
-        self._inverted = inverted
-        if (
-            not self.generator.identify().simulated
-        ):  # that *OPC? waits for a burst is not said for every model
+        self._ready, self._inverted = True, inverted
+        if not self.generator.identify().simulated:
+            # That *OPC? waits for the end of a burst is not said of every model.
             time.sleep(max(0.0, duration - (time.monotonic() - began)))
 
     def zero(self) -> None:

@@ -333,3 +333,15 @@ def test_it_opens_by_its_name(path: Path) -> None:
 
     with open_instrument(load_bench(path).instruments["pulser"], path) as pulser:
         assert isinstance(pulser, Keysight81160)
+
+
+def test_after_a_refused_burst_everything_is_set_up_anew(pulser: Keysight81160, world: Any) -> None:
+    channel = pulser.channels["2"]
+    channel.prepare(SHAPE)
+    channel.limit_low_v, channel.limited = -0.5, True
+    with pytest.raises(InstrumentError):
+        channel.fire(-5.0)
+    channel.fire(3.0)
+    seen = world.terminal("pulser.2").trace()
+    assert seen.voltage_v.max() == pytest.approx(1.5)
+    assert seen.voltage_v[[0, -1]] == pytest.approx([0.0, 0.0], abs=1e-9)
