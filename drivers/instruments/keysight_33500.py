@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Identity
 from drivers.instruments.pulse_generator import EDGE, PulseChannel, PulseGenerator
 from drivers.message_link import MessageLink
 from drivers.properties import choice, number, switch, whole
@@ -55,7 +54,7 @@ class Channel33500(PulseChannel):
         unit="s",
         span="width_span_s",
     )
-    duty_pct = number(
+    duty_percent = number(
         ":SOUR{n}:FUNC:PULS:DCYC?",
         ":SOUR{n}:FUNC:PULS:DCYC {}",
         "Control the width of pulses as a part of the period.",
@@ -248,14 +247,14 @@ class Keysight33500(PulseGenerator):
     Parameters
     ----------
     link : MessageLink
-    identity : Identity, optional
-        Who answers, where that is known already.
+    **options
+        As of :class:`~drivers.instruments.pulse_generator.PulseGenerator`.
     """
 
     models = ("33522", "33622")
 
-    def __init__(self, link: MessageLink, *, identity: Identity | None = None) -> None:
-        super().__init__(link, identity=identity)
+    def __init__(self, link: MessageLink, **options: Any) -> None:
+        super().__init__(link, **options)
         fast = self._identity.model.startswith("336")
         edge_s, width_s, period_s = (2.9e-9, 5e-9, 1 / 120e6) if fast else (8.4e-9, 16e-9, 1 / 30e6)
         limits = PulseLimits(

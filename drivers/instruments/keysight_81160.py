@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.chip import Identity
 from drivers.instruments.pulse_generator import EDGE, PulseChannel, PulseGenerator
 from drivers.message_link import MessageLink
 from drivers.properties import choice, number, switch, whole
@@ -48,7 +47,7 @@ class Channel81160(PulseChannel):
         unit="s",
         span="width_span_s",
     )
-    duty_pct = number(
+    duty_percent = number(
         ":PULS:DCYC{n}?",
         ":PULS:DCYC{n} {}",
         "Control the width of pulses as a part of the period.",
@@ -260,14 +259,14 @@ class Keysight81160(PulseGenerator):
     Parameters
     ----------
     link : MessageLink
-    identity : Identity, optional
-        Who answers, where that is known already.
+    **options
+        As of :class:`~drivers.instruments.pulse_generator.PulseGenerator`.
     """
 
     models = ("81160A", "81150A")
 
-    def __init__(self, link: MessageLink, *, identity: Identity | None = None) -> None:
-        super().__init__(link, identity=identity)
+    def __init__(self, link: MessageLink, **options: Any) -> None:
+        super().__init__(link, **options)
         fast = self._identity.model.startswith("81160")
         edge_s, width_s, period_s = (1e-9, 1.5e-9, 3.03e-9) if fast else (2.5e-9, 4.1e-9, 8.33e-9)
         limits = PulseLimits(

@@ -11,13 +11,15 @@ from __future__ import annotations
 import math
 import time
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from drivers.chip import Identity
 from drivers.errors import DriverError, LoadMismatch, SettingOutOfRange
+from drivers.message_link import MessageLink
 from drivers.properties import Part
 from drivers.roles import PulseLimits, PulseShape
 from drivers.scpi_instrument import ScpiInstrument
@@ -224,7 +226,7 @@ class PulseChannel(Part):
         self._ready, self._inverted = True, inverted
         if not self.generator.identify().simulated:
             # That *OPC? waits for the end of a burst is not said of every model.
-            time.sleep(max(0.0, duration - (time.monotonic() - began)))
+            self.generator.sleep(max(0.0, duration - (time.monotonic() - began)))
 
     def zero(self) -> None:
         """Switch the output off and bring its levels to 0 V; what was prepared stays prepared.
@@ -314,9 +316,28 @@ class PulseChannel(Part):
 
 
 class PulseGenerator(ScpiInstrument):
-    """A generator; its channels are its parts, "1" and "2"."""
+    """A generator; its channels are its parts, "1" and "2".
+
+    Parameters
+    ----------
+    link : MessageLink
+    identity : Identity, optional
+        Who answers, where that is known already.
+    sleep : callable
+        Waits for so many seconds, at a real instrument.
+    """
 
     channels: dict[str, PulseChannel]
+
+    def __init__(
+        self,
+        link: MessageLink,
+        *,
+        identity: Identity | None = None,
+        sleep: Callable[[float], object] = time.sleep,
+    ) -> None:
+        super().__init__(link, identity=identity)
+        self.sleep = sleep
 
     def parts(self) -> Mapping[str, Part]:
         """Give the channels by name."""

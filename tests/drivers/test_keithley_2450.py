@@ -16,7 +16,7 @@ GPIB = "GPIB0::24::INSTR"
 def opened(tmp_path: Path, model: str, options: str = "{}", ohm: str = "100 kOhm") -> Any:
     path = tmp_path / "bench.yaml"
     path.write_text(
-        f"version: 1\nname: t\ninstruments:\n  smu:\n    driver: keithley-2600\n    address: {GPIB}\n"
+        f"version: 1\nname: t\ninstruments:\n  smu:\n    driver: keysight-b2900\n    address: {GPIB}\n"
         f'    backend: "@pcm"\n    simulated: {{model: {model}, options: {options}}}\n'
         f"wiring:\n  - smu.1 -- {ohm} -- ground\n"
     )

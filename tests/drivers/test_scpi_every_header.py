@@ -29,7 +29,7 @@ BENCH = """
 version: 1
 name: t
 instruments:
-  smu: {{driver: keithley-2600, address: "GPIB0::24::INSTR", backend: "@pcm", simulated: {{model: {model}}}}}
+  smu: {{driver: keysight-b2900, address: "GPIB0::24::INSTR", backend: "@pcm", simulated: {{model: {model}}}}}
 wiring:
   - smu.1 -- 100 kOhm -- ground
 """

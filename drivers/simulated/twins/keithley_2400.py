@@ -163,11 +163,11 @@ class Keithley2400Twin(KeithleySourceMeter):
         self.measurement.enable = int(value) & 0x7FFF
 
     def _preset(self, call: Call) -> None:
-        for register in (self.status.operation, self.status.questionable, self.measurement):
+        for register in (self.registers.operation, self.registers.questionable, self.measurement):
             register.preset()
 
     def _clear_status(self, call: Call) -> None:
-        self.status.clear()
+        self.registers.clear()
         self.measurement.event = 0
 
     def _output_off(self, call: Call) -> None:

@@ -64,7 +64,7 @@ class ScpiExchange(Twin):
 
     Attributes
     ----------
-    status : TwinStatus
+    registers : TwinStatus
     table : TwinTable
     operations : list of Operation
         What goes on.
@@ -81,7 +81,7 @@ class ScpiExchange(Twin):
     input_size = 4096
     output_size = 16_384
     names_header = False
-    status: TwinStatus
+    registers: TwinStatus
     table: TwinTable
     operations: list[Operation]
 
@@ -100,7 +100,7 @@ class ScpiExchange(Twin):
     def status_value(self, link: TwinLink) -> int:
         """Return the status byte without bit 6."""
         answering = bool(link.output) or bool(_session(link).replies)
-        return (self.status.byte() & ~0x40) | (0x10 if answering else 0)
+        return (self.registers.byte() & ~0x40) | (0x10 if answering else 0)
 
     # ---- the link's side --------------------------------------------------------------------------------------
     def frame(self, data: bytearray, *, ended: bool) -> bytes | None:
@@ -131,10 +131,23 @@ class ScpiExchange(Twin):
         self._go_on()
         return self.status_value(link) | (0x40 if _session(link).service.polled() else 0)
 
+    def status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read, and take nothing back."""
+        return self.status_value(link) | (0x40 if _session(link).service.requested else 0)
+
+    def due_s(self) -> float | None:
+        """Return seconds until the next operation ends that ends by itself."""
+        ends = [operation.end_ns for operation in self.operations if operation.end_ns is not None]
+        return max(0, min(ends) - self.bench.now_ns) / 1e9 if ends else None
+
+    def live(self) -> None:
+        """Note what ended meanwhile."""
+        self._go_on()
+
     def cleared(self, link: TwinLink) -> None:
         """Forget the messages of a link; settings and the error queue stay."""
         _session(link).forget()
-        self.status.opc_pending = False
+        self.registers.opc_pending = False
 
     def triggered(self, link: TwinLink) -> None:
         """Act on the interface's trigger as on ``*TRG``."""
@@ -285,7 +298,7 @@ class ScpiExchange(Twin):
             link.on_change()
 
     def _note(self, link: TwinLink, session: _Session) -> None:
-        session.service.update(self.status_value(link), self.status.sre)
+        session.service.update(self.status_value(link), self.registers.sre)
 
 
 def _session(link: TwinLink) -> _Session:

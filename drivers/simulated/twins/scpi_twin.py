@@ -74,7 +74,7 @@ class ScpiTwin(ScpiExchange):
     ) -> None:
         super().__init__(name, bench, lock)
         self.maker, self.model, self.serial, self.firmware = maker, model, serial, firmware
-        self.status = TwinStatus(
+        self.registers = TwinStatus(
             size=self.queue_size, texts=dict(self.texts), plus=self.plus, joint=self.joint
         )
         self.operations: list[Operation] = []
@@ -125,7 +125,7 @@ class ScpiTwin(ScpiExchange):
     # ---- errors and operations ------------------------------------------------------------------------------
     def error(self, code: int, info: str = "") -> None:
         """Queue an error."""
-        self.status.error(code, info)
+        self.registers.error(code, info)
 
     def get(self, name: str, n: int = 1) -> Any:
         """Return a setting."""
@@ -159,6 +159,6 @@ class ScpiTwin(ScpiExchange):
         for operation in sorted(due, key=lambda op: op.end_ns or 0):
             self.end(operation)
         if not self.operations:
-            self.status.operation_complete()
-        self.status.operation.update(self.operation_condition())
-        self.status.questionable.update(self.questionable_condition())
+            self.registers.operation_complete()
+        self.registers.operation.update(self.operation_condition())
+        self.registers.questionable.update(self.questionable_condition())
