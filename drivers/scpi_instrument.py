@@ -67,12 +67,13 @@ class ScpiInstrument(Instrument):
         try:
             return super()._identified()
         except WrongInstrument as error:
-            model = (str(error.got).split(",") + [""])[1].upper().removeprefix("MODEL").strip()
-            model = model.strip()
+            model = [*str(error.got).split(","), ""][1].strip().upper().removeprefix("MODEL").strip()
             hint = next((words for pattern, words in _OTHERS if re.fullmatch(pattern, model)), None)
             if hint is None:
                 raise
-            raise WrongInstrument(f"{error}; {hint}, and needs the driver for that", **error.numbers) from None
+            raise WrongInstrument(
+                f"{error}; {hint}, and needs the driver for that", **error.numbers
+            ) from None
 
     # ---- errors -------------------------------------------------------------------------------------------
     def tell(self, command: str | bytes) -> None:
@@ -115,7 +116,7 @@ class ScpiInstrument(Instrument):
         """
         with self._mine:
             reply = self.link.query(f"{query};:{self.error_query}", timeout_s=timeout_s)
-            value, _, entry = reply.rpartition(";") if '"' not in reply else _parted(reply)
+            value, entry = _parted(reply)
             self._raise(self._errors_from(entry))
             return value
 
@@ -196,7 +197,7 @@ def _ordered(dtype: str) -> np.dtype[Any]:
     return kind
 
 
-def _parted(reply: str) -> tuple[str, str, str]:
+def _parted(reply: str) -> tuple[str, str]:
     """Part a reply from the entry of the error queue behind it, whose text may hold semicolons."""
     found = re.search(r';(?=\s*[+-]?\d+\s*,\s*"(?:[^"]|"")*"\s*$)', reply)
-    return (reply[: found.start()], ";", reply[found.end() :]) if found else ("", "", reply)
+    return (reply[: found.start()], reply[found.end() :]) if found else ("", reply)

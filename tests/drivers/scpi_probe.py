@@ -124,13 +124,23 @@ class Plus(Probe):
 def build(name: str, simulated: Any, world: Any) -> Probe:
     """Build one."""
     kind = Plus if simulated.options.get("ways") == "plus" else Probe
-    return kind(name, world, world.lock, maker="Maker", model="PROBE", serial="1", firmware="2.0")
+    model = simulated.options.get("model", "PROBE")
+    probe = kind(name, world, world.lock, maker="Maker", model=model, serial="1", firmware="2.0")
+    if "errors" in simulated.options:
+        probe.table.add([TwinCommand("SYSTem:ERRor[:NEXT]?", lambda call: simulated.options["errors"])])
+    return probe
+
+
+def bench_file(tmp_path: Path, address: str, options: str = "{}") -> Path:
+    """Write a bench with a probe."""
+    path = tmp_path / "bench.yaml"
+    path.write_text(BENCH.format(address=address, options=options))
+    return path
 
 
 def opened(tmp_path: Path, address: str, ways: str = "") -> Any:
     """Open a probe as any program would."""
-    path = tmp_path / "bench.yaml"
-    path.write_text(BENCH.format(address=address, options=f"{{ways: {ways}}}" if ways else "{}"))
+    path = bench_file(tmp_path, address, f"{{ways: {ways}}}" if ways else "{}")
     resource = pyvisa.ResourceManager(f"{path}@pcm").open_resource(address)
     resource.read_termination = resource.write_termination = "\n"
     resource.timeout = 200

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scpi_probe import opened
 
+from drivers.simulated.registry import open_bench
 from drivers.simulated.twins import TWINS
 
 GPIB = "GPIB0::10::INSTR"
@@ -290,6 +291,21 @@ def test_operation_complete_on_the_clock_of_the_bench(gpib: Any) -> None:
     gpib.write("*WAI")
     assert gpib.read_stb() == 0x60
     assert gpib.query("*ESR?") == "1"
+
+
+def test_who_waits_for_service_lets_the_time_of_an_operation_pass(gpib: Any, tmp_path: Path) -> None:
+    gpib.write("*CLS;*ESE 1;*SRE 32;INIT 10;*OPC")
+    with open_bench(tmp_path / "bench.yaml") as bench:
+        twin = next(iter(bench.instruments.values())).twin
+        link = twin.links[0]
+        assert twin.due_s() == pytest.approx(10, rel=1e-2)
+        assert twin.status(link) == 0
+        bench.world.pass_s(twin.due_s())
+        twin.live()
+        assert twin.status(link) == twin.status(link) == 0x60
+        assert twin.due_s() is None
+    assert gpib.read_stb() == 0x60
+    assert gpib.read_stb() == 0x20
 
 
 def test_waiting_for_a_trigger_holds_the_link_until_it_comes(gpib: Any) -> None:

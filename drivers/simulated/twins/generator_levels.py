@@ -59,13 +59,15 @@ def _spans(twin: Levelled, n: int, span: tuple[float, float]) -> tuple[float, fl
     return span[0] * factor, span[1] * factor
 
 
-def _view(name: str) -> Callable[[Levelled, int], float]:
-    def read(twin: Levelled, n: int) -> float:
-        high, low = twin.get("high_open", n), twin.get("low_open", n)
-        value = {"high": high, "low": low, "amplitude": high - low, "offset": (high + low) / 2}[name]
-        return float(value * scale(twin, n))
+def _level(twin: Levelled, n: int, name: str) -> float:
+    high, low = twin.get("high_open", n), twin.get("low_open", n)
+    value = {"high": high, "low": low, "amplitude": high - low, "offset": (high + low) / 2}[name]
+    return float(value * scale(twin, n))
 
-    return read
+
+def _view(name: str) -> Callable[[Levelled, int], float]:
+    """Return what answers a level: without the digits of arithmetic, and never -0."""
+    return lambda twin, n: round(_level(twin, n, name), 9) + 0.0
 
 
 def _store(twin: Levelled, n: int, high: float, low: float) -> None:
@@ -75,8 +77,8 @@ def _store(twin: Levelled, n: int, high: float, low: float) -> None:
     ):
         raise ScpiError(-222, "level exceeds voltage limit")
     factor = scale(twin, n)
-    twin.put("high_open", high / factor, n)
-    twin.put("low_open", low / factor, n)
+    twin.put("high_open", round(high / factor, 12), n)
+    twin.put("low_open", round(low / factor, 12), n)
 
 
 def _write_edge(name: str) -> Callable[[Levelled, int, float], None]:
@@ -85,7 +87,7 @@ def _write_edge(name: str) -> Callable[[Levelled, int, float], None]:
 
     def write(twin: Levelled, n: int, value: float) -> None:
         least, most = _spans(twin, n, twin.levels.amplitude_v)
-        kept = float(twin.get(other, n))
+        kept = _level(twin, n, other)
         apart = value - kept if name == "high" else kept - value
         if not least * (1 - 1e-9) <= apart <= most * (1 + 1e-9):
             wanted = min(max(apart, least), most)
@@ -105,7 +107,7 @@ def _write_amplitude(twin: Levelled, n: int, value: float) -> None:
     if not least * (1 - 1e-9) <= value <= most * (1 + 1e-9):
         raise ScpiError(-222)
     bottom, top = _spans(twin, n, (twin.levels.low_v[0], twin.levels.high_v[1]))
-    offset = float(twin.get("offset", n))
+    offset = _level(twin, n, "offset")
     fitting = min(max(offset, bottom + value / 2), top - value / 2)
     if not math.isclose(fitting, offset, abs_tol=1e-9):
         twin.error(-221, "offset changed due to amplitude")
@@ -116,7 +118,7 @@ def _write_amplitude(twin: Levelled, n: int, value: float) -> None:
 def _write_offset(twin: Levelled, n: int, value: float) -> None:
     bottom, top = _spans(twin, n, (twin.levels.low_v[0], twin.levels.high_v[1]))
     least, _ = _spans(twin, n, twin.levels.amplitude_v)
-    amplitude = float(_view("amplitude")(twin, n))
+    amplitude = _level(twin, n, "amplitude")
     if twin.get("shape", n) != "DC":
         fitting = min(amplitude, 2 * min(top - value, value - bottom))
         if fitting < least * (1 - 1e-9):
@@ -176,13 +178,20 @@ def _load_changed(twin: Levelled, n: int, old: Any) -> None:
         twin.error(-221, "amplitude units changed to Vpp due to high-Z load")
 
 
-def level_rows(headers: Mapping[str, tuple[str, ...]], limits: LevelLimits) -> list[Setting]:
+def level_rows(
+    headers: Mapping[str, tuple[str, ...]],
+    limits: LevelLimits,
+    load_reply: Callable[[float], str] | None,
+) -> list[Setting]:
     """Return the settings of levels and load.
 
     Parameters
     ----------
     headers : mapping of str to tuple of str
-        Headers of each setting by its name; one that the model does not have is left out.
+        Headers of each setting by its name.
+    limits : LevelLimits
+    load_reply : callable, optional
+        Spells the load, where it is spelled unlike other numbers.
     """
 
     def span(field: str) -> Callable[[Levelled, int], tuple[float, float]]:
@@ -196,7 +205,7 @@ def level_rows(headers: Mapping[str, tuple[str, ...]], limits: LevelLimits) -> l
         Setting(
             "load",
             headers["load"],
-            Quantity("OHM", span=limits.load_ohm, infinite=limits.infinite),
+            Quantity("OHM", span=limits.load_ohm, infinite=limits.infinite, reply=load_reply),
             50.0,
             then=_load_changed,
         ),

@@ -126,6 +126,12 @@ def _trail_changed(twin: Timed, n: int, old: Any) -> None:
     fit(twin, n, "edge")
 
 
+def _follow_changed(twin: Timed, n: int, old: Any) -> None:
+    if twin.get("trail_follows", n):
+        twin.put("trail", twin.get("lead", n), n)
+        fit(twin, n, "edge")
+
+
 def _write_duty(twin: Timed, n: int, value: float) -> None:
     low, high = twin.timing.width_s
     twin.put("width", min(max(value / 100 * twin.get("period", n), low), high), n)
@@ -193,7 +199,7 @@ def timing_rows(
             reads=lambda twin, n: twin.get("lead", n),
             writes=_write_both,
         ),
-        Setting("trail_follows", headers["trail_follows"], Switch(), True),
+        Setting("trail_follows", headers["trail_follows"], Switch(), True, then=_follow_changed),
         Setting("square_duty", headers["square_duty"], Quantity(("PCT",), span=(0.01, 99.99)), 50.0),
         Setting("symmetry", headers["symmetry"], Quantity(("PCT",), span=(0.0, 100.0)), 100.0),
         Setting("phase", headers["phase"], Quantity(("DEG",), span=(-360.0, 360.0)), 0.0),

@@ -276,25 +276,14 @@ class Keysight81160Twin(PulseGenerator):
         shape = "".join(letter for letter in word if not letter.islower())
 
         def apply(call: Call, frequency: Any, amplitude: Any, offset: Any) -> None:
-            n, rows = call.channel, self.settings.rows
-            wanted = {"frequency": frequency, "amplitude": amplitude, "offset": offset}
-            if shape == "DC":
-                del wanted["frequency"], wanted["amplitude"]
-            elif shape == "NOIS":
-                del wanted["frequency"]
-            self.settings.change(rows["shape"], n, shape)
-            self.put("arm", "IMM", n)
-            self.put("burst", False, n)
-            half = (self.get("high_open", n) - self.get("low_open", n)) / 2
-            self.put("high_open", half, n)  # an offset of before would be in the way
-            self.put("low_open", -half, n)
-            for name, sent in wanted.items():
-                row = rows[name]
-                self.settings.change(row, n, row.kind.taken(self, row, n, sent))
-            self.put("output", True, n)
-            self.changed("output", n)
+            self.apply(call.channel, shape, frequency, amplitude, offset)
 
         return apply
+
+    def stops_bursts(self, n: int) -> None:
+        """Let a channel run free."""
+        self.put("burst", False, n)
+        self.put("arm", "IMM", n)
 
 
 class _DacPoints(Parameter):

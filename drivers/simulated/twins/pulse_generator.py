@@ -50,6 +50,10 @@ class PulseGenerator(ScpiTwin):
         The shape that plays a stored waveform.
     count_max : int
         Cycles of a burst.
+    slots : int
+        Waveforms that can be stored under a name.
+    load_reply : callable, optional
+        Spells the load, where it is spelled unlike other numbers.
     """
 
     levels: LevelLimits
@@ -59,6 +63,7 @@ class PulseGenerator(ScpiTwin):
     arb_shape: ClassVar[str]
     count_max: int = 2_147_483_647
     slots: ClassVar[int] = 4
+    load_reply: Callable[[float], str] | None = None
     plus = True
     joint = "; "
     texts: ClassVar[Mapping[int, str]] = ARB_TEXTS
@@ -76,7 +81,7 @@ class PulseGenerator(ScpiTwin):
     def rows(self) -> list[Setting]:
         """Return settings of levels and times, and those of the model."""
         return [
-            *level_rows(self.headers, self.levels),
+            *level_rows(self.headers, self.levels, self.load_reply),
             *timing_rows(self.headers, self.timing, self.shapes),
             *self.more_rows(),
         ]
@@ -102,6 +107,10 @@ class PulseGenerator(ScpiTwin):
     def repetition_s(self, n: int) -> float | None:
         """Seconds from burst to burst of a channel that triggers itself, None where it does not stop between."""
 
+    @abstractmethod
+    def stops_bursts(self, n: int) -> None:
+        """Let a channel run free."""
+
     # ---- acting ---------------------------------------------------------------------------------------------
     def changed(self, name: str, n: int) -> None:
         """Show at the terminals what a setting changed."""
@@ -117,6 +126,23 @@ class PulseGenerator(ScpiTwin):
         """Show the settings that came back."""
         self._present_all()
 
+    def apply(self, n: int, shape: str, frequency: Any, amplitude: Any, offset: Any) -> None:
+        """Act on APPLy: a free-running waveform with the output on; parameters as of their settings."""
+        wanted = {"frequency": frequency, "amplitude": amplitude, "offset": offset}
+        for name in {"DC": ("frequency", "amplitude"), "NOIS": ("frequency",)}.get(shape, ()):
+            del wanted[name]
+        rows = self.settings.rows
+        self.stops_bursts(n)
+        self.settings.change(rows["shape"], n, shape)
+        half = (self.get("high_open", n) - self.get("low_open", n)) / 2
+        self.put("high_open", half, n)  # an offset of before would be in the way
+        self.put("low_open", -half, n)
+        for name, sent in wanted.items():
+            row = rows[name]
+            self.settings.change(row, n, row.kind.taken(self, row, n, sent))
+        self.put("output", True, n)
+        self.changed("output", n)
+
     def trigger(self, link: TwinLink) -> None:
         """Start every channel that waits for such a trigger."""
         ready = [n for n in self.arbs if self.waits(n) and self.takes_bus_trigger(n)]
@@ -129,7 +155,7 @@ class PulseGenerator(ScpiTwin):
         waves, longest = {}, 0.0
         for n in channels:
             drawn = self.drawn(n, triggered=True)
-            period = float(self.get("period", n))
+            period = self.cycle_s(n)
             longest = max(longest, (self.count(n) - 1) * period + float(drawn.t_s[-1]))
             for socket, mirrored in self._sockets(n):
                 waves[socket] = Wave(
@@ -149,7 +175,7 @@ class PulseGenerator(ScpiTwin):
     # ---- what the terminals see -----------------------------------------------------------------------------
     def drawn(self, n: int, *, triggered: bool = False) -> Drawn:
         """Return one period of a channel; a single triggered pulse does not wait for the end of its period."""
-        shape, period = self.get("shape", n), float(self.get("period", n))
+        shape, period = self.get("shape", n), self.cycle_s(n)
         if shape == "PULS":
             width, lead, trail, delay = (
                 float(self.get(name, n)) for name in ("width", "lead", "trail", "delay")
@@ -167,6 +193,10 @@ class PulseGenerator(ScpiTwin):
         if shape == self.arb_shape:
             return arbitrary(self.arb_points(n), period, steps=self.arb_steps(n))
         return Drawn(np.array([0.0, period]), np.array([0.5, 0.5]))
+
+    def cycle_s(self, n: int) -> float:
+        """Return the seconds of one cycle of what is given."""
+        return float(self.get("period", n))
 
     def arb_points(self, n: int) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Return the selected stored waveform, values from -1 to 1."""
@@ -195,7 +225,7 @@ class PulseGenerator(ScpiTwin):
         repetition = self.repetition_s(n)
         if repetition is None:
             return mean
-        active = min(1.0, self.count(n) * float(self.get("period", n)) / repetition)
+        active = min(1.0, self.count(n) * self.cycle_s(n) / repetition)
         return active * mean + (1 - active) * self._idle(n)
 
     def _sockets(self, n: int) -> list[tuple[str, bool]]:

@@ -19,7 +19,7 @@ _PLACES = 10
 
 def common_commands(twin: ScpiTwin) -> list[TwinCommand]:
     """Return the commands with an asterisk."""
-    status = twin.status
+    status = twin.registers
 
     def clear(call: Call) -> None:
         status.clear()
@@ -91,7 +91,7 @@ def common_commands(twin: ScpiTwin) -> list[TwinCommand]:
 
 def status_commands(twin: ScpiTwin) -> list[TwinCommand]:
     """Return the STATus tree."""
-    operation, questionable = twin.status.operation, twin.status.questionable
+    operation, questionable = twin.registers.operation, twin.registers.questionable
 
     def preset(call: Call) -> None:
         operation.preset()
@@ -129,7 +129,7 @@ def _register_commands(twin: ScpiTwin, header: str, register: ConditionRegister)
 def system_commands(twin: ScpiTwin) -> list[TwinCommand]:
     """Return what SCPI asks of SYSTem."""
     return [
-        TwinCommand("SYSTem:ERRor[:NEXT]?", lambda call: twin.status.next_error()),
-        TwinCommand("SYSTem:ERRor:COUNt?", lambda call: str(len(twin.status.errors))),
+        TwinCommand("SYSTem:ERRor[:NEXT]?", lambda call: twin.registers.next_error()),
+        TwinCommand("SYSTem:ERRor:COUNt?", lambda call: str(len(twin.registers.errors))),
         TwinCommand("SYSTem:VERSion?", lambda call: twin.version),
     ]

@@ -117,6 +117,10 @@ class TwinTable:
             for spelling, marks in _marked_spellings(command.header):
                 self._spelled[spelling] = _Spelled(command, marks)
 
+    def headers(self) -> list[str]:
+        """Return the header of every command, marks and optional nodes in it."""
+        return sorted({spelled.command.header for spelled in self._spelled.values()})
+
     def find(self, unit: Unit, path: str) -> Found:
         """Return the command of a unit.
 
