@@ -85,7 +85,8 @@ def _stairs(source: Staircase, head: str, middle: str) -> str:
     ends = f"{number(forced.level, span)},{number(source.at_stop.level, span)}"
     power = "" if source.power_w is None else f",{source.power_w:.6E}"
     steps = f",{source.steps}" if middle else ""
-    return f"{head}{source.quantity}{source.slot}{middle},{_code(source.quantity, span)},{ends}{steps},{_limit(forced)}{power}"
+    channel = f"{head}{source.quantity}{source.slot}{middle},{_code(source.quantity, span)}"
+    return f"{channel},{ends}{steps},{_limit(forced)}{power}"
 
 
 def _sweeps(twin: KeysightB1500Twin) -> str:

@@ -88,7 +88,7 @@ class _Channel:
 
 
 class SimulatedWgfmuLibrary:
-    """The vendor's library for one simulated bench; see :class:`drivers.instruments.keysight_wgfmu_library.WgfmuLibrary`.
+    """The vendor's library for one simulated bench, described in :mod:`drivers.instruments.keysight_wgfmu_library`.
 
     Parameters
     ----------
