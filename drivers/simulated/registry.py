@@ -42,7 +42,7 @@ MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
 
 _open: dict[Path, SimulatedBench] = {}
-_guard = threading.Lock()
+_guard = threading.RLock()  # a resource manager may be collected, and give its bench back, inside any of these
 
 
 @dataclass
