@@ -154,17 +154,17 @@ def test_ascii_without_headers_is_values_alone(style: int) -> None:
 
 @pytest.mark.parametrize("text", ["NAI+0x5", "QAI+000.005E-09", "hello", "NAI+000.005E-09,NA"])
 def test_garbage_is_no_word(text: str) -> None:
-    with pytest.raises(ValueError, match="number|status"):
+    with pytest.raises(ValueError, match=r"number|status"):
         parse_ascii(text)
 
 
 @pytest.mark.parametrize("data", [b"1234567", bytes(7) + b"12", b"\x85" + bytes(7), b"\x81\xff" + bytes(6)])
 def test_garbage_is_no_eight_byte_word(data: bytes) -> None:
-    with pytest.raises(ValueError, match="bytes|parameter|range"):
+    with pytest.raises(ValueError, match=r"bytes|parameter|range"):
         parse_eight(data)
 
 
 @pytest.mark.parametrize("data", [b"123", bytes.fromhex("dcc350a2"), bytes.fromhex("80c35002")])
 def test_garbage_is_no_four_byte_word(data: bytes) -> None:
-    with pytest.raises(ValueError, match="bytes|status|range"):
+    with pytest.raises(ValueError, match=r"bytes|status|range"):
         parse_four(data)

@@ -58,7 +58,10 @@ def test_headers_have_no_case_and_blanks_do_not_matter(b1500: Any) -> None:
         ("CN 1;DV 1,0,120", '+120,"Incorrect parameter value.; SLOT1"'),
         ("CN 1;DV 1,0,50,0.1", '+123,"Compliance must be set correctly.; SLOT1"'),
         ("CN 1;DI 1,0,1E-6", '+123,"Compliance must be set correctly.; SLOT1"'),
-        ("CN 1;RI 1,9", '+124,"Incorrect range value for this channel."'),  # 10 pA: an HRSMU has it, an MPSMU not
+        (
+            "CN 1;RI 1,9",
+            '+124,"Incorrect range value for this channel."',
+        ),  # 10 pA: an HRSMU has it, an MPSMU not
         ("CN 1;RZ 1", '+205,"DZ must be sent before RZ."'),
         ("CN 1;MM 2,1;XE", '+220,"Send WV or WI to set primary sweep source."'),
         ("CN 1;MM 1,1;BC", '+103,"Incorrect terminator position."'),
@@ -272,14 +275,15 @@ def test_measuring_takes_its_time(b1500: Any) -> None:
 
 
 def test_readings_are_the_same_every_time(tmp_path: Path) -> None:
-    def readings() -> list[str]:
-        resource = plain(bench_file(tmp_path))
+    def readings(name: str) -> list[str]:
+        (tmp_path / name).mkdir()
+        resource = plain(bench_file(tmp_path / name))
         resource.write("CN 1;DV 1,0,0.1,1E-3")
         found = [resource.query("TI 1") for _ in range(5)]
         resource.close()
         return found
 
-    assert readings() == readings()
+    assert readings("one") == readings("another")
 
 
 # ---- learning, calibration ------------------------------------------------------------------------------
@@ -348,10 +352,11 @@ def test_nothing_answers_while_easyexpert_is_open(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", ["{modules: [B1599X]}", "{interlock: ajar}", "{modules: B1511B}", "{colour: red}", "{line: 55}"]
+    "options",
+    ["{modules: [B1599X]}", "{interlock: ajar}", "{modules: B1511B}", "{colour: red}", "{line: 55}"],
 )
 def test_options_it_does_not_have_are_refused(tmp_path: Path, options: str) -> None:
     path = bench_file(tmp_path, options=options)
-    with open_bench(path) as bench, pytest.raises(ValueError, match="modules|interlock|options|line"):
+    with open_bench(path) as bench, pytest.raises(ValueError, match=r"modules|interlock|options|line"):
         bench.twins["b1500"].twin  # noqa: B018 - builds it
     assert ADDRESS in path.read_text()
