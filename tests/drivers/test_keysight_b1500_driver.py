@@ -84,6 +84,18 @@ def test_another_instrument_is_told_by_its_name(tmp_path: Path) -> None:
         driver(path)
 
 
+def test_over_a_bare_stream_errors_are_always_asked_for(tmp_path: Path, lines: list[str]) -> None:
+    address = "TCPIP0::b1500::5025::SOCKET"
+    path = bench_file(tmp_path, address=address)
+    with KeysightB1500.open(address, backend=f"{path}@pcm", transcript=lines) as b1500:
+        lines.clear()
+        found = b1500.smus["1"].sweep(np.linspace(0.0, 0.4, 5), **QUICK)
+        assert sent(lines)[1:] == ["ERRX?", "XE", "DV 1,0,0,0.001"]
+        np.testing.assert_allclose(found.current_a, np.arange(5) * 1e-6, atol=3e-9)
+        with pytest.raises(InstrumentError, match="Undefined"):
+            b1500.tell("OUTP ON")
+
+
 # ---- bursts ---------------------------------------------------------------------------------------------
 def test_a_burst_is_a_sampling_of_two_messages_and_a_count(b1500: KeysightB1500, lines: list[str]) -> None:
     found = b1500.smus["1"].burst(0.2, samples=50, range_a=10e-6, **QUICK)

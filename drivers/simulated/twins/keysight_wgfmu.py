@@ -8,7 +8,6 @@ executed; time is the bench's.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,14 +19,20 @@ from drivers.simulated.registry import SimulatedBench, TwinPort
 from drivers.simulated.terminals import Opened, Seen, Volts, Wave
 from drivers.simulated.twins import b1500_modules
 from drivers.simulated.twins.keysight_b1500 import KeysightB1500Twin
+from drivers.simulated.twins.wgfmu_patterns import (
+    CURRENT_A,
+    NO_PATTERN,
+    NOT_READY,
+    OUT_OF_RANGE,
+    Event,
+    Pattern,
+    Patterns,
+)
 
 __all__ = ["SimulatedWgfmuLibrary"]
 
-OUT_OF_RANGE, ILLEGAL, CONTEXT, UNSUPPORTED, COMMUNICATION = -1, -2, -3, -4, -5
-NO_CHANNEL, NO_PATTERN, EXISTS, NOT_RUNNING, NOT_READY, OUT_OF_DATE = -9, -10, -12, -13, -14, -15
+CONTEXT, UNSUPPORTED, COMMUNICATION, NO_CHANNEL, NOT_RUNNING = -3, -4, -5, -9, -13
 
-_GRID_S = 10e-9
-_STEP_S = (10e-9, 10_995.1)
 _PG_OHM = 50.0
 _MOST_A = 10e-3
 """What a channel gives at most: a default [K], its largest range."""
@@ -41,28 +46,6 @@ _POINTS = 200_000
 
 _FORCE_V = {3000: (-10.0, 10.0), 3001: (-3.0, 3.0), 3002: (-5.0, 5.0), 3003: (-10.0, 0.0), 3004: (0.0, 10.0)}
 _VOLTAGE_V = {lib.VOLTAGE_5V: 5.0, lib.VOLTAGE_10V: 10.0}
-_CURRENT_A = {6001: 1e-6, 6002: 1e-5, 6003: 1e-4, 6004: 1e-3, 6005: 1e-2}
-
-
-@dataclass(slots=True)
-class _Event:
-    start_s: float
-    points: int
-    interval_s: float
-    average_s: float
-    raw: bool
-
-
-@dataclass(slots=True)
-class _Pattern:
-    times_s: list[float]
-    levels_v: list[float]
-    measures: dict[str, _Event] = field(default_factory=dict)
-    ranges: list[tuple[float, int]] = field(default_factory=list)
-
-    @property
-    def duration_s(self) -> float:
-        return self.times_s[-1]
 
 
 @dataclass(slots=True)
@@ -87,7 +70,7 @@ class _Channel:
         return _PG_OHM if self.mode == lib.MODE_PG else 0.0
 
 
-class SimulatedWgfmuLibrary:
+class SimulatedWgfmuLibrary(Patterns):
     """The vendor's library for one simulated bench, described in :mod:`drivers.instruments.keysight_wgfmu_library`.
 
     Parameters
@@ -99,22 +82,16 @@ class SimulatedWgfmuLibrary:
     # ruff: noqa: D102 - the functions are described there
 
     def __init__(self, bench: SimulatedBench) -> None:
+        super().__init__()
         self._bench = bench
         self._channels: dict[int, _Channel] = {}
         self._open = False
-        self._results = NOT_READY
         self._total_s = 0.0
-        self._patterns: dict[str, _Pattern] = {}
-        self._said: list[str] = []
         self._random: np.random.Generator | None = None
 
     @property
     def _lock(self) -> FairLock:
         return self._bench.world.lock
-
-    def _fail(self, code: int, why: str) -> int:
-        self._said.append(why)
-        return code
 
     # ---- session ------------------------------------------------------------------------------------------
     def open_session(self, address: str) -> int:
@@ -184,7 +161,7 @@ class SimulatedWgfmuLibrary:
         return self._set(channel, "voltage", code, *_VOLTAGE_V)
 
     def set_measure_current_range(self, channel: int, code: int) -> int:
-        return self._set(channel, "current", code, *_CURRENT_A)
+        return self._set(channel, "current", code, *CURRENT_A)
 
     def set_measure_enabled(self, channel: int, code: int) -> int:
         if code not in (lib.DISABLED, lib.ENABLED):
@@ -248,138 +225,12 @@ class SimulatedWgfmuLibrary:
             channel.sequence = []
         self._results = NOT_READY
 
-    def _outdate(self) -> None:
-        """Note a change of the set-up: it deletes what was not read."""
-        if self._results == 0:
-            self._results = OUT_OF_DATE
-
     def clear(self) -> int:
         self._outdate()
         results = self._results
         self._forget()
         self._results = results
         return 0
-
-    def create_pattern(self, pattern: str, start_v: float) -> int:
-        if pattern in self._patterns:
-            return self._fail(EXISTS, f"there is a pattern {pattern}")
-        if not pattern:
-            return self._fail(ILLEGAL, "a pattern needs a name")
-        self._patterns[pattern] = _Pattern([0.0], [start_v])
-        self._outdate()
-        return 0
-
-    def add_vectors(self, pattern: str, steps_s: Sequence[float], levels_v: Sequence[float]) -> int:
-        made = self._patterns.get(pattern)
-        if made is None:
-            return self._fail(NO_PATTERN, f"there is no pattern {pattern}")
-        if not all(_STEP_S[0] * (1 - 1e-9) <= each <= _STEP_S[1] for each in steps_s):
-            return self._fail(OUT_OF_RANGE, "a vector takes 10 ns to 10995.1 s")
-        for step_s, level in zip(steps_s, levels_v, strict=True):
-            made.times_s.append(_grid(made.times_s[-1] + step_s))
-            made.levels_v.append(level)
-        self._outdate()
-        return 0
-
-    def set_vectors(self, pattern: str, times_s: Sequence[float], levels_v: Sequence[float]) -> int:
-        made = self._patterns.get(pattern)
-        if made is None:
-            return self._fail(NO_PATTERN, f"there is no pattern {pattern}")
-        if min(times_s, default=0.0) < 0:
-            return self._fail(OUT_OF_RANGE, "a point lies before the pattern")
-        points = dict(zip(made.times_s, made.levels_v, strict=True))
-        points |= {_grid(time): level for time, level in zip(times_s, levels_v, strict=True)}
-        made.times_s, made.levels_v = (list(each) for each in zip(*sorted(points.items()), strict=True))
-        self._outdate()
-        return 0
-
-    def create_merged_pattern(self, pattern: str, first: str, second: str, axis: int) -> int:
-        made = self._derived(pattern, first, second)
-        if isinstance(made, int):
-            return made
-        one, two = made
-        if axis == lib.AXIS_TIME:
-            times = [*one.times_s, *(_grid(one.duration_s + each) for each in two.times_s[1:])]
-            self._patterns[pattern] = _Pattern(times, [*one.levels_v, *two.levels_v[1:]])
-        elif axis == lib.AXIS_VOLTAGE:
-            times = sorted({*one.times_s, *two.times_s})
-            total = sum(np.interp(times, each.times_s, each.levels_v) for each in made)
-            self._patterns[pattern] = _Pattern(times, np.asarray(total).tolist())
-        else:
-            return self._fail(OUT_OF_RANGE, f"there is no axis {axis}")
-        return 0
-
-    def create_multiplied_pattern(
-        self, pattern: str, of: str, time_factor: float, voltage_factor: float
-    ) -> int:
-        made = self._derived(pattern, of)
-        if isinstance(made, int):
-            return made
-        if time_factor <= 0:
-            return self._fail(OUT_OF_RANGE, "time is stretched by positive factors")
-        times = [_grid(each * time_factor) for each in made[0].times_s]
-        self._patterns[pattern] = _Pattern(times, [each * voltage_factor for each in made[0].levels_v])
-        return 0
-
-    def create_offset_pattern(self, pattern: str, of: str, time_s: float, voltage_v: float) -> int:
-        made = self._derived(pattern, of)
-        if isinstance(made, int):
-            return made
-        if time_s < 0:
-            return self._fail(OUT_OF_RANGE, "a pattern is shifted to later times only")
-        levels = [each + voltage_v for each in made[0].levels_v]
-        times = [_grid(each + time_s) for each in made[0].times_s]
-        early = ([0.0], [levels[0]]) if time_s else ([], [])
-        self._patterns[pattern] = _Pattern([*early[0], *times], [*early[1], *levels])
-        return 0
-
-    def _derived(self, pattern: str, *sources: str) -> int | list[_Pattern]:
-        if pattern in self._patterns:
-            return self._fail(EXISTS, f"there is a pattern {pattern}")
-        if any(each not in self._patterns for each in sources):
-            return self._fail(NO_PATTERN, f"there is no pattern {sources}")
-        self._outdate()
-        return [self._patterns[each] for each in sources]
-
-    def set_measure_event(
-        self,
-        pattern: str,
-        event: str,
-        time_s: float,
-        points: int,
-        interval_s: float,
-        average_s: float,
-        raw: int,
-    ) -> int:
-        made = self._patterns.get(pattern)
-        if made is None:
-            return self._fail(NO_PATTERN, f"there is no pattern {pattern}")
-        averages = average_s == 0 or 10e-9 * (1 - 1e-9) <= average_s <= 20e-3
-        stop_s = time_s + interval_s * (points - 1) + average_s
-        if not (averages and points >= 1 and 10e-9 * (1 - 1e-9) <= interval_s <= 1.342 and time_s >= 0):
-            return self._fail(OUT_OF_RANGE, f"{event} cannot be measured")
-        if stop_s > made.duration_s + 1e-12:
-            return self._fail(OUT_OF_RANGE, f"{event} ends behind {pattern}")
-        made.measures[event] = _Event(time_s, points, interval_s, average_s, raw == lib.RAW)
-        self._outdate()
-        return 0
-
-    def set_range_event(self, pattern: str, event: str, time_s: float, code: int) -> int:
-        made = self._patterns.get(pattern)
-        if made is None:
-            return self._fail(NO_PATTERN, f"there is no pattern {pattern}")
-        if code not in _CURRENT_A or not 0 <= time_s <= made.duration_s:
-            return self._fail(OUT_OF_RANGE, f"{event} changes to no range")
-        made.ranges.append((time_s, code))
-        self._outdate()
-        return 0
-
-    def set_trigger_out_event(self, pattern: str, event: str, time_s: float, duration_s: float) -> int:
-        made = self._patterns.get(pattern)
-        if made is None:
-            return self._fail(NO_PATTERN, f"there is no pattern {pattern}")
-        inside = time_s >= 0 and time_s + duration_s <= made.duration_s
-        return 0 if inside else self._fail(OUT_OF_RANGE, f"{event} leaves {pattern}")
 
     def add_sequence(self, channel: int, pattern: str, count: float) -> int:
         if channel not in self._channels:
@@ -456,7 +307,7 @@ class SimulatedWgfmuLibrary:
                     self._points(channel, pattern, event, at, seen)
                 at += pattern.duration_s
 
-    def _points(self, channel: _Channel, pattern: _Pattern, event: _Event, at: float, seen: Seen) -> None:
+    def _points(self, channel: _Channel, pattern: Pattern, event: Event, at: float, seen: Seen) -> None:
         quantity = seen.current_a if channel.measures == lib.MEASURE_CURRENT else seen.voltage_v
         for point in range(event.points):
             start_s = event.start_s + point * event.interval_s
@@ -474,7 +325,7 @@ class SimulatedWgfmuLibrary:
 
     def _reading(self, channel: _Channel, ideal: float, average_s: float) -> float:
         current = channel.measures == lib.MEASURE_CURRENT
-        span = _CURRENT_A[channel.current] if current else _VOLTAGE_V[channel.voltage]
+        span = CURRENT_A[channel.current] if current else _VOLTAGE_V[channel.voltage]
         assert self._random is not None  # noqa: S101 - made with the session
         noise = self._random.normal(0.0, _NOISE * span * math.sqrt(_SAMPLE_S / average_s))
         return float(np.clip(ideal + noise, -span, span))
@@ -506,10 +357,6 @@ class SimulatedWgfmuLibrary:
         found = self._channels[channel]
         chosen = slice(index, index + length)
         return 0, found.times_s[chosen], found.values[chosen]
-
-
-def _grid(time_s: float) -> float:
-    return round(time_s / _GRID_S) * _GRID_S
 
 
 def _rising(times_s: NDArray[np.float64]) -> NDArray[np.float64]:
