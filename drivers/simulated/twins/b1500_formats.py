@@ -158,10 +158,8 @@ def _four(datum: Datum) -> bytes:
         count = round(datum.value)
     else:
         count = round(datum.value / datum.span * (_COUNT_4 if measured else _COUNT_4_SOURCE))
-    if datum.source:
-        status = 2 if datum.last else 1
-    else:
-        status = next((code for bit, code in _CODES if datum.status & bit), 0)
+    measured_state = next((code for bit, code in _CODES if datum.status & bit), 0)
+    status = measured_state if not datum.source else 2 if datum.last else 1
     word = measured << 31 | (datum.kind == "I") << 30 | _range_code(datum) << 25
     return (word | (count & 0x1FFFF) << 8 | status << 5 | datum.channel).to_bytes(4, "big")
 

@@ -56,7 +56,10 @@ def _filters(twin: KeysightB1500Twin) -> str:
 
 def _general(twin: KeysightB1500Twin) -> str:
     setup, adc = twin.setup, twin.setup.adcs[0]
-    averages = f"{-adc.count:g}" if adc.mode == 2 else f"{adc.count:g},{int(adc.mode == 1)}"
+    # AV and AIT 0 share their numbers; a time (mode 3) cannot be told by AV: one sample is a default [K]
+    averages = (
+        f"{-adc.count:g}" if adc.mode == 2 else f"{adc.count if adc.mode < 2 else 1:g},{int(adc.mode == 1)}"
+    )
     said = [f"TM{setup.trigger}", f"AV{averages}", f"CM{setup.calibrates:d}"]
     said.append(f"FMT{setup.style},{setup.style_mode}")
     if setup.mode is not None:
@@ -82,7 +85,8 @@ def _stairs(source: Staircase, head: str, middle: str) -> str:
     ends = f"{number(forced.level, span)},{number(source.at_stop.level, span)}"
     power = "" if source.power_w is None else f",{source.power_w:.6E}"
     steps = f",{source.steps}" if middle else ""
-    return f"{head}{source.quantity}{source.slot}{middle},{_code(source.quantity, span)},{ends}{steps},{_limit(forced)}{power}"
+    channel = f"{head}{source.quantity}{source.slot}{middle},{_code(source.quantity, span)}"
+    return f"{channel},{ends}{steps},{_limit(forced)}{power}"
 
 
 def _sweeps(twin: KeysightB1500Twin) -> str:

@@ -126,7 +126,7 @@ def _enabled(twin: Twin, values: list[float]) -> str:
 
 @SYSTEM.command("*STB?")
 def _status(twin: Twin, values: list[float]) -> str:
-    return str(twin.status())
+    return str(twin.byte())
 
 
 @SYSTEM.command("NUB?")

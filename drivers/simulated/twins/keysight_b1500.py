@@ -112,6 +112,11 @@ class KeysightB1500Twin(Twin):
         self.setup: Setup = Setup()
         self._started_ns = self._calibrated_ns = bench.now_ns
 
+    @property
+    def listens(self) -> bool:
+        """Whether it answers anybody: not while EasyEXPERT is open."""
+        return not self._deaf
+
     # ---- messages -----------------------------------------------------------------------------------------
     def connected(self, link: TwinLink) -> None:
         """Give a new link the two buffers of this instrument."""
@@ -175,8 +180,12 @@ class KeysightB1500Twin(Twin):
         return _buffers(self._link).data_waiting
 
     # ---- status -------------------------------------------------------------------------------------------
-    def status(self) -> int:
-        """Return the status byte without clearing anything (instruments §2.2)."""
+    def status(self, link: TwinLink) -> int:
+        """Return the status byte without clearing anything."""
+        return 0 if self._deaf else self.byte()
+
+    def byte(self) -> int:
+        """Return the status byte as ``*STB?`` tells it (instruments §2.2)."""
         byte = self._raised
         byte |= DATA_READY if any(link.output for link in self.links) else 0
         return byte | (WAITING if self._waiting is not None else IDLE)
@@ -185,7 +194,7 @@ class KeysightB1500Twin(Twin):
         """Answer a serial poll, which clears the service request, and error and interlock unless they are masked."""
         if self._deaf:
             return 0
-        byte = self.status()
+        byte = self.byte()
         self._raised &= ~(REQUEST | (self.enabled & (ERROR | INTERLOCK)))
         return byte
 
