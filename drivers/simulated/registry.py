@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Self
 
 from drivers.bench_instruments import BenchInstrument
 from drivers.events import event_address
+from drivers.simulated.link_faults import LinkFaults
 from drivers.simulated.resource_lock import ResourceLock
-from drivers.simulated.twin import Transport, Twin, TwinLink
+from drivers.simulated.transport import Transport
+from drivers.simulated.twin import Twin, TwinLink
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from drivers.bench import BenchFile
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.controller_events import Listener
@@ -86,13 +85,20 @@ class SimulatedInstrument:
 
 @dataclass
 class TwinPort:
-    """The twin of a bench instrument; it is built when it is first reached."""
+    """The twin of a bench instrument; it is built when it is first reached.
+
+    Attributes
+    ----------
+    faults : LinkFaults
+        What is to go wrong on the links to it; a test arms them.
+    """
 
     name: str
     address: str
     timeout_s: float
     _build: Callable[[], Twin]
     lock: ResourceLock = field(default_factory=ResourceLock)
+    faults: LinkFaults = field(default_factory=LinkFaults)
     _twin: Twin | None = None
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -105,8 +111,18 @@ class TwinPort:
             return self._twin
 
     def connect(self, transport: Transport | None = None) -> TwinLink:
-        """Open a link over what the address says, or over another interface."""
-        return self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        """Open a link over what the address says, or over another interface.
+
+        Raises
+        ------
+        ConnectionRefusedError
+            A fault has made the instrument vanish.
+        """
+        if self.faults.gone:
+            raise ConnectionRefusedError(f"{self.name} has vanished from {self.address}")
+        link = self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        link.faults = self.faults
+        return link
 
     def save(self) -> None:
         """Write the twin's state where it has any."""
@@ -283,44 +299,13 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
     references
         The section of the bench file that names rows of resistors, None where it has none.
     """
-    from calibration.card import DeviceCard
-    from drivers.simulated.chip import SimulatedChip
+    from drivers.simulated.chip_of_bench import chip_of_bench
     from drivers.simulated.controller import SimulatedController as Board
     from drivers.simulated.controller_limits import BoardLimits
-    from drivers.simulated.layout import CellArrays
-    from drivers.simulated.peculiarities import References
-    from drivers.simulated.state_file import InMemory, open_chip
 
-    beside = bench_path.parent / str(simulated.card)
-    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.without)
     geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
-    resistors = References() if references is None else References(references.rows, references.tolerance)
-    options: dict[str, Any] = {
-        **geometry,
-        "threads": simulated.threads,
-        "mode": simulated.mode,
-        "references": resistors,
-        "strict": simulated.strict,
-    }
-
-    def make(seed: int) -> SimulatedChip:
-        return SimulatedChip.create(card, seed=seed, **options)
-
-    def restore(arrays: CellArrays, seed: int, past_heat: NDArray[np.int64]) -> SimulatedChip:
-        return SimulatedChip(card, arrays, seed=seed, past_heat=past_heat, **options)
-
-    if simulated.state is None:
-        state = InMemory(make(simulated.seed))
-    else:
-        identity = {
-            "card": card.name,
-            "card_sha256": card.fingerprint(),
-            **geometry,
-            "seed": simulated.seed,
-            "mode": simulated.mode,
-            "references": {str(row): value for row, value in sorted(resistors.rows.items())},
-        }
-        state = open_chip(simulated.state, identity, lambda: make(simulated.seed), restore)
+    state, make = chip_of_bench(simulated, bench_path, references)
+    read_chain = state.chip.card.read_chain
     return Board(
         state,
         serial=str(simulated.serial),
@@ -334,9 +319,9 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
             current_max_a=simulated.limits.current_max_a,
             voltage_max_v=simulated.limits.voltage_max_v,
             read_voltage_max_v=simulated.limits.read_voltage_max_v,
-            ranges_a=card.read_chain.ranges_a,
-            adc_bits=card.read_chain.adc_bits,
-            adc_zero=card.read_chain.adc_zero,
+            ranges_a=read_chain.ranges_a,
+            adc_bits=read_chain.adc_bits,
+            adc_zero=read_chain.adc_zero,
         ),
     )
 
