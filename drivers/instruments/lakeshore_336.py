@@ -158,7 +158,7 @@ class LakeShore336(Instrument):
                 self.check()
 
     def expect(self, query: str, parse: Callable[[str], Any], value: Any, what: str) -> None:
-        """Compare the reply to `query` with `value` in the next message; InstrumentError where they differ."""
+        """Check in the next message that the reply to `query` is `value`; InstrumentError where it is not."""
         self._expected[query] = parse, value, what  # of a setting that is set twice, the second counts
 
     def check(self) -> None:

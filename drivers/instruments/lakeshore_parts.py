@@ -81,7 +81,7 @@ class _Connector(Part):
         return self._instrument.together()
 
     def expect(self, query: str, parse: Callable[[str], Any], value: Any, what: str) -> None:
-        """Compare a setting with what it should be, in the same message as the commands before."""
+        """Check that a setting is what it should be, in the same message as the commands before."""
         self._instrument.expect(query, parse, value, what)
 
 

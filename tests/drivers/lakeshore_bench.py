@@ -25,6 +25,7 @@ class LakeBench:
     address: str
     bench: SimulatedBench
     managers: list[Any] = field(default_factory=list)
+    told_k: list[float] = field(default_factory=list)
 
     @property
     def backend(self) -> str:
@@ -45,7 +46,7 @@ class LakeBench:
     @property
     def stage_k(self) -> float:
         """What the bench was told."""
-        return self.bench.world.stage_k
+        return self.told_k[-1]
 
     def sleep(self, seconds: float) -> None:
         with self.bench.world.lock:
@@ -68,6 +69,8 @@ def lake_bench(
     )
     with open_bench(path) as bench:
         lake = LakeBench(path, address, bench)
+        heat = bench.world.heat
+        bench.world.heat = lambda kelvin: (lake.told_k.append(kelvin), heat(kelvin))[1]  # type: ignore[method-assign]
         yield lake
         for manager in lake.managers:
             manager.close()

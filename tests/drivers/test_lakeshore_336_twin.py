@@ -223,10 +223,7 @@ def test_a_setpoint_that_ramps_is_on_its_way(lake: LakeBench, tc: Any) -> None:
 
 
 def test_the_bench_hears_of_the_stage_while_nobody_asks(lake: LakeBench, tc: Any) -> None:
-    told: list[float] = []
-    world = lake.bench.world
-    heat = world.heat
-    world.heat = lambda kelvin: (told.append(kelvin), heat(kelvin))[1]
+    told = lake.told_k
     tc.write("SETP 1,350;RANGE 1,3")
     lake.sleep(600.0)
     assert told[-1] == pytest.approx(350.0, abs=0.3)
