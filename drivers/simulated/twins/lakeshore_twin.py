@@ -83,6 +83,7 @@ class LakeShoreTwin(Twin):
             else:
                 if reply is not None:
                     replies.append(reply)
+        self._served &= self._stb(output=bool(link.output))
         if replies:
             link.answer((";".join(replies) + "\r\n").encode("latin-1"))
 
@@ -281,12 +282,15 @@ class LakeShoreTwin(Twin):
     }
 
     # ---- the interface ----------------------------------------------------------------------------------------
-    def status_byte(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
+    def status(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
         value = self._stb(output=bool(link.output))
-        reasons = value & self._sre & ~64
-        new = reasons & ~self._served
-        self._served = reasons  # a poll takes the request back until there is another reason
+        new = value & self._sre & ~self._served & ~64
         return value if new else value & ~64
+
+    def status_byte(self, link: TwinLink) -> int:  # noqa: D102
+        value = self.status(link)
+        self._served = value & self._sre & ~64  # the request is taken back until there is another reason
+        return value
 
     def interrupted(self, link: TwinLink) -> None:  # noqa: D102
         self._esr |= _QYE
