@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from drivers.simulated.locks import FairLock
@@ -73,12 +73,12 @@ class Keithley707Twin(TspTwin):
             open=self._open,
             exclusiveclose=self._close_only,
             exclusiveslotclose=self._close_only_on_slots,
-            getclose=self._closed_of,
-            getstate=self._state_of,
+            getclose=self._or_nil(self._closed_of),
+            getstate=self._or_nil(self._state_of),
             reset=self._reset_channels,
             setforbidden=self._forbid,
             clearforbidden=self._allow,
-            getforbidden=self._forbidden_of,
+            getforbidden=self._or_nil(self._forbidden_of),
             pattern=self._patterns(),
         )
         channel.setting("connectrule", BREAK_BEFORE_MAKE, one_of(OFF, BREAK_BEFORE_MAKE, MAKE_BEFORE_BREAK))
@@ -89,6 +89,18 @@ class Keithley707Twin(TspTwin):
         for word, node in (("channel", channel), ("slot", slots), ("display", screen)):
             self.lua.put(word, node)
         self.resettable += [channel, screen]
+
+    def _or_nil(self, function: Callable[..., str | None]) -> Callable[..., str | None]:
+        """Let a question return nil where there is an error (3700A manual p. 11-63)."""
+
+        def asked(*arguments: Any) -> str | None:
+            try:
+                return function(*arguments)
+            except Refused as error:
+                self.errors.add(error.entry)
+                return None
+
+        return asked
 
     def _patterns(self) -> Node:
         patterns, channels = Node(), self.channels
@@ -106,7 +118,7 @@ class Keithley707Twin(TspTwin):
 
         patterns.add(
             setimage=set_image,
-            getimage=lambda name=None: ",".join(map(str, channels.pattern(name))) or None,
+            getimage=self._or_nil(lambda name=None: ",".join(map(str, channels.pattern(name))) or None),
             snapshot=snapshot,
             delete=delete,
         )
