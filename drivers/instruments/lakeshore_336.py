@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from drivers.chip import BoardError, Identity
 from drivers.errors import InstrumentError, MalformedAnswer, SettingOutOfRange
@@ -31,6 +31,7 @@ _ESR_BITS = {
 }
 _LONGEST = 1024
 _PRESETS_A = {"336": (0.0, 0.707, 1.0, 1.414, 2.0), "335": (0.0, 0.707, 1.0, 1.414, 1.732)}
+T = TypeVar("T")
 _Expected = tuple[Callable[[str], Any], Any, str]
 _SERIAL_INTERVAL_S = 0.05  # at most 20 commands a second there (instruments §2.9)
 
@@ -103,15 +104,7 @@ class LakeShore336(Instrument):
     def _exchange(self, message: str) -> str:
         """Send commands and queries; return the replies without the status, which is looked at."""
         replies, _, status = self._talk(f"{message};*ESR?").rpartition(";")
-        try:
-            bits = int(status)
-        except ValueError:
-            raise MalformedAnswer(
-                f"{self!r} answered {status[:40]!r} where its event status was asked for; read it again, and check "
-                "the link if it stays",
-                address=self.link.address,
-            ) from None
-        found = [BoardError(bit, text, message) for bit, text in _ESR_BITS.items() if bits & bit]
+        found = self._events(status, message)
         if found:
             raise self.failure(found)
         return replies
@@ -188,22 +181,36 @@ class LakeShore336(Instrument):
                 replies = replies[count:]
 
     def _compare(self, query: str, reply: str, parse: Callable[[str], Any], value: Any, what: str) -> None:
-        try:
-            got = parse(reply)
-        except (ValueError, KeyError, IndexError) as error:
-            raise MalformedAnswer(
-                f"{self!r} answered {reply[:80]!r} to {query}: not a value it can have",
-                address=self.link.address,
-            ) from error
+        got = self.parsed(query, reply, parse)
         if got != value:
             raise InstrumentError(
                 f"{what} was set to {value} and reads back as {got}: the instrument did not take it"
             )
 
+    def parsed(self, query: str, reply: str, parse: Callable[[str], T]) -> T:
+        """Return what a reply says; MalformedAnswer where it cannot be read."""
+        try:
+            return parse(reply)
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise MalformedAnswer(
+                f"{self!r} answered {reply[:80]!r} to {query}: not a value it can have",
+                address=self.link.address,
+            ) from error
+
     def errors(self) -> list[BoardError]:
         """Return and forget the events its status register has."""
-        bits = int(self._talk("*ESR?"))
-        return [BoardError(bit, text) for bit, text in _ESR_BITS.items() if bits & bit]
+        return self._events(self._talk("*ESR?"), "")
+
+    def _events(self, status: str, message: str) -> list[BoardError]:
+        try:
+            bits = int(status)
+        except ValueError:
+            raise MalformedAnswer(
+                f"{self!r} answered {status[:40]!r} where its event status was asked for; read it again, and check "
+                "the link if it stays",
+                address=self.link.address,
+            ) from None
+        return [BoardError(bit, text, message) for bit, text in _ESR_BITS.items() if bits & bit]
 
     # ---- readings ---------------------------------------------------------------------------------------------
     def readings(self, inputs: str = "") -> dict[str, Reading]:
@@ -226,13 +233,9 @@ class LakeShore336(Instrument):
         return self._reading(replies), heater.strip() == "0"
 
     def _reading(self, replies: list[str]) -> Reading:
-        try:
-            return Reading.parse(*replies)
-        except (TypeError, ValueError) as error:
-            raise MalformedAnswer(
-                f"{self!r} answered {';'.join(replies)[:80]!r} where a reading was asked for",
-                address=self.link.address,
-            ) from error
+        return self.parsed(
+            "KRDG?;SRDG?;RDGST?", ";".join(replies), lambda reply: Reading.parse(*reply.split(";"))
+        )
 
     # ---- what is done with it ---------------------------------------------------------------------------------
     def regulate(

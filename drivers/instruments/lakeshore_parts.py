@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from drivers.errors import SettingOutOfRange
 from drivers.instruments.lakeshore_values import (
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CurrentOutput", "Input", "Output", "VoltageOutput"]
 
+T = TypeVar("T")
 _HEATER = {1: "its heater is open", 2: "its heater is shorted"}
 _LONGEST_NAME = 15
 KELVIN_PER_CELSIUS = 273.15
@@ -75,6 +76,9 @@ class _Connector(Part):
 
     def tell(self, command: str) -> None:
         self._instrument.tell(command)
+
+    def _asked(self, query: str, parse: Callable[[str], T]) -> T:
+        return self._instrument.parsed(query, self.ask(query), parse)
 
     def together(self) -> AbstractContextManager[None]:
         """Send several commands in one message and look at the errors once, at the end."""
@@ -192,7 +196,7 @@ class Output(_Connector):
     @property
     def setpoint_k(self) -> float:
         """Control the setpoint, kelvin, whatever units the input prefers; while it ramps, where it has got to."""
-        return float(self.ask(f"SETP? {self.key}")) + self._zero_k()
+        return self._asked(f"SETP? {self.key}", float) + self._zero_k()
 
     @setpoint_k.setter
     def setpoint_k(self, kelvin: float) -> None:
@@ -215,7 +219,7 @@ class Output(_Connector):
     @property
     def ramping(self) -> bool:
         """Get whether the setpoint is still on its way."""
-        return self.ask(f"RAMPST? {self.key}").strip() == "1"
+        return bool(self._asked(f"RAMPST? {self.key}", int))
 
     def _settings(self) -> Iterator[tuple[str, Any]]:
         yield from super()._settings()
@@ -237,7 +241,7 @@ class Output(_Connector):
     # ---- what is done with it ---------------------------------------------------------------------------------
     def heater_status(self) -> str:
         """Return "" or what is wrong with the heater; the instrument forgets it then."""
-        return _HEATER.get(int(self.ask(f"HTRST? {self.key}")), "")
+        return _HEATER.get(self._asked(f"HTRST? {self.key}", int), "")
 
     def switch_off(self) -> None:
         """Switch the heater off."""
@@ -338,7 +342,7 @@ class CurrentOutput(Output):
     @property
     def heater(self) -> HeaterSetup:
         """Control the load and the greatest current."""
-        return HeaterSetup.parse(self.ask(f"HTRSET? {self.key}"), self._presets_a)
+        return self._asked(f"HTRSET? {self.key}", partial(HeaterSetup.parse, presets=self._presets_a))
 
     @heater.setter
     def heater(self, value: HeaterSetup) -> None:

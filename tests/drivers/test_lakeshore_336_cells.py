@@ -20,7 +20,8 @@ instruments:
        simulated: {{model: lakeshore-336, options: {{noise_k: 0.0, accuracy_k: 0.0, base_k: 300.0}}}}}}
   smu: {{driver: keithley-2600, address: "{SMU}", backend: "@pcm", simulated: {{model: keithley-2636b}}}}
   chip: {{driver: discrete, rows: 1, cols: 1, access: none, smu: smu.a, pulser: smu.b, thermometer: tc.A,
-         backend: "@pcm", simulated: {{model: pcm-cells, card: ibm90, rows: 1, cols: 1, seed: 7, without: [read_noise, drift]}}}}
+         backend: "@pcm", simulated: {{model: pcm-cells, card: ibm90, rows: 1, cols: 1, seed: 7,
+         without: [read_noise, drift]}}}}
 wiring:
   - smu.a -- chip.top0
   - chip.bottom -- ground

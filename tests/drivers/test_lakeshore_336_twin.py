@@ -99,9 +99,16 @@ def test_commands_and_replies_are_chained_by_semicolons(tc: Any) -> None:
         ("RANGE 1,1.5", "016"),
         ("CRVPT 6,1,1,1", "016"),  # a standard curve
         ("ZONE 1,11,300", "016"),
+        ("*ESE \xb2", "016"),
+        ("CRVHDR 21,a,b,3,nan,1", "016"),
+        ("CRVPT 21,1,inf,300", "016"),
+        ("SETP 1,nan", "016"),
+        ("", "000"),
+        (";;", "000"),
     ],
 )
 def test_what_it_does_not_understand_it_does_not_answer(tc: Any, message: str, status: str) -> None:
+    tc.encoding = "latin-1"
     before = tc.query("SETP? 1;PID? 1;RAMP? 1;RANGE? 1;OUTMODE? 1")
     tc.write(message)
     assert tc.query("*ESR?") == status
@@ -306,6 +313,14 @@ def test_zones_choose_pid_and_range(lake: LakeBench, tc: Any) -> None:
     assert tc.query("RANGE? 1;KRDG? A") == "2;+305.000"
 
 
+def test_a_zone_does_not_turn_a_heater_on(lake: LakeBench, tc: Any) -> None:
+    tc.write("ZONE 1,1,400,60,30,0,0,3,1,6;OUTMODE 1,2,1,0;SETP 1,300;RAMP 1,1,6;SETP 1,350;RANGE 1,1")
+    lake.sleep(5.0)
+    tc.write("RANGE 1,0")
+    lake.sleep(60.0)
+    assert tc.query("RANGE? 1;HTR? 1;RAMPST? 1") == "0;+000.0;1"
+
+
 def test_reset_turns_heaters_off_but_for_those_that_stay(tc: Any) -> None:
     tc.write("OUTMODE 1,3,1,1;RANGE 1,1;OUTMODE 3,3,1,0;RANGE 3,1;*RST")
     assert tc.query("RANGE? 1;RANGE? 3") == "1;0"
@@ -341,10 +356,21 @@ def test_a_335_has_two_of_each(tmp_path: Path) -> None:
         assert tc.query("*ESR?") == "016"
 
 
-@pytest.mark.parametrize("options", ["noize_k: 1.0", 'sensors: ["E=stage"]', 'noise_k: "much"'])
+@pytest.mark.parametrize(
+    "options",
+    [
+        "noize_k: 1.0",
+        'sensors: ["E=stage"]',
+        'sensors: ["A=moon"]',
+        'sensors: ["A"]',
+        'noise_k: "much"',
+        "conductance_w_k: 0.0",
+        'heaters: ["9=25"]',
+    ],
+)
 def test_options_there_are_not(tmp_path: Path, options: str) -> None:
     with (
         lake_bench(tmp_path, address=SOCKET, options=options) as lake,
-        pytest.raises(ValueError, match=r"no |there are"),
+        pytest.raises(ValueError, match=r"no |not on|there"),
     ):
         _ = lake.twin

@@ -26,6 +26,8 @@ _PRESETS_A = {"336": (0.0, 0.707, 1.0, 1.414, 2.0), "335": (0.0, 0.707, 1.0, 1.4
 _LIMITS_A = {"336": {"1": 2.0, "2": 1.414}, "335": {"1": 1.732, "2": 1.0}}
 _COMPLIANCE_V = {"1": 50.0, "2": 35.4}  # a default for output 2: 1.414 A into 25 Ohm
 _PT100, _PT100_K = 6, (30.0, 800.0)  # number and range of the curve
+_OVERLOAD, _NEW_READING, _RAMPS_DONE = 2, 16, {"1": 8, "2": 4}
+"""Bits of ``OPST?`` (maker's Python driver)."""
 _QUIET = 1e-7  # change of an output per tick, %, below which it is at rest
 _VOLTAGE = (0.1, 10.0)  # A, V of the unpowered outputs 3 and 4
 
@@ -74,7 +76,8 @@ class Machine:
         self.curves: dict[int, Curve] = {}
         self.table = settings_of(model, "".join(self.inputs), "".join(self.loops))
         self._values: dict[tuple[str, ...], tuple[Value, ...]] = {}
-        self.condition = self.events = 0  # of OPST? and OPSTR?
+        self.events = 0  # of OPSTR?
+        self._new = False
         self.extremes: dict[str, tuple[float, float]] = {}
         self._seen: dict[str, tuple[int, float]] = {}
         self._streams = {key: bench.random(name, "reading", key) for key in self.inputs}
@@ -92,8 +95,8 @@ class Machine:
         ticks = now // TICK_NS - self._tick
         if ticks > 0:
             self._tick += ticks
-            self.condition |= 16
-            self.events |= 16
+            self._new = True
+            self.events |= _NEW_READING
             while ticks and not self._still:
                 self._control()
                 ticks -= 1
@@ -111,8 +114,8 @@ class Machine:
                 loop.move_setpoint()
                 quiet = False
                 if loop.setpoint == loop.target and key in "12":
-                    self.events |= 8 if key == "1" else 4
-            if loop.mode == ZONE:
+                    self.events |= _RAMPS_DONE[key]
+            if loop.mode == ZONE and loop.range:
                 self._take_zone(key, loop)
             loop.control(self._truth_k(loop.input), self._setpoint_k(key, loop))
             quiet = quiet and abs(loop.output - before) < _QUIET
@@ -146,9 +149,8 @@ class Machine:
 
     def all_off(self) -> None:
         """Turn every heater off, as an over-temperature does."""
-        for key, loop in self.loops.items():
+        for loop in self.loops.values():
             loop.switch_off()
-            self._values["RANGE", key] = (0,)
 
     def _take_zone(self, key: str, loop: Loop) -> None:
         setpoint_k = self._setpoint_k(key, loop)
@@ -210,9 +212,18 @@ class Machine:
             low, high = self.extremes.get(key, (kelvin, kelvin))
             self.extremes[key] = min(low, kelvin), max(high, kelvin)
         elif status & (SENSOR_OVER | SENSOR_ZERO):
-            self.condition |= 2
-            self.events |= 2
+            self.events |= _OVERLOAD
         return kelvin, units, status
+
+    def condition(self) -> int:
+        """Return the operation condition (``OPST?``): new reading since the last time, overload, ramps done."""
+        value = _NEW_READING if self._new else 0
+        self._new = False
+        if any(self.reading(key)[2] & (SENSOR_OVER | SENSOR_ZERO) for key in self.inputs):
+            value |= _OVERLOAD
+        return value | sum(
+            bit for key, bit in _RAMPS_DONE.items() if self.loops[key].ramp and not self.loops[key].ramping
+        )
 
     def _setpoint_k(self, key: str, loop: Loop) -> float:
         units = self._units[key]

@@ -73,7 +73,7 @@ class LakeShoreTwin(Twin):
             return
         self.machine.passed()
         replies = []
-        for unit in _pieces(text, ";"):
+        for unit in filter(str.strip, _pieces(text, ";")):
             try:
                 reply = self._act(unit)
             except _Unknown:
@@ -115,7 +115,7 @@ class LakeShoreTwin(Twin):
         keys: tuple[str, ...] = (words[0].upper(),)
         if not setting.key_2:
             return keys, words[1:]
-        if len(words) < 2 or not words[1].isdigit() or not 1 <= int(words[1]) <= setting.key_2:
+        if len(words) < 2 or not words[1].isdecimal() or not 1 <= int(words[1]) <= setting.key_2:
             raise Refused(header)
         return (*keys, str(int(words[1]))), words[2:]
 
@@ -176,10 +176,7 @@ class LakeShoreTwin(Twin):
         if len(words) != 6:
             raise Refused("CRVHDR")
         kind, coefficient = self._number(words[3:4], 1, 4), self._number(words[5:6], 1, 2)
-        try:
-            curve.limit_k = float(words[4])
-        except ValueError:
-            raise Refused("CRVHDR") from None
+        (curve.limit_k,) = _finite(words[4:5])
         curve.name, curve.serial = words[1].strip('"')[:15], words[2].strip('"')[:10]
         curve.format, curve.coefficient = kind, coefficient
         self.machine.touched()
@@ -190,10 +187,9 @@ class LakeShoreTwin(Twin):
 
     def _set_curve_point(self, words: list[str]) -> None:
         curve, index = self.machine.curve(self._number(words[:1], 21, 59)), self._number(words[1:2], 1, 200)
-        try:
-            units, kelvin = (float(word) for word in words[2:])
-        except ValueError:
-            raise Refused("CRVPT") from None
+        if len(words) != 4:
+            raise Refused("CRVPT")
+        units, kelvin = _finite(words[2:])
         curve.points[index] = units, kelvin
         self.machine.touched()
 
@@ -202,7 +198,7 @@ class LakeShoreTwin(Twin):
         self.machine.touched()
 
     def _number(self, words: list[str], low: int, high: int) -> int:
-        if len(words) != 1 or not words[0].isdigit() or not low <= int(words[0]) <= high:
+        if len(words) != 1 or not words[0].isdecimal() or not low <= int(words[0]) <= high:
             raise Refused(str(words))
         return int(words[0])
 
@@ -232,8 +228,7 @@ class LakeShoreTwin(Twin):
         return f"{value:03d}"
 
     def _condition(self, words: list[str]) -> str:
-        value, self.machine.condition = self.machine.condition, 0
-        return f"{value:03d}"
+        return f"{self.machine.condition():03d}"
 
     def _enable(self, name: str, words: list[str]) -> None:
         setattr(self, name, self._number(words, 0, 255))
@@ -308,6 +303,16 @@ def _pieces(text: str, separator: str) -> list[str]:
             found.append("")
         else:
             found[-1] += char
+    return found
+
+
+def _finite(words: list[str]) -> list[float]:
+    try:
+        found = [float(word) for word in words]
+    except ValueError:
+        raise Refused(str(words)) from None
+    if not all(map(math.isfinite, found)):
+        raise Refused(str(words))
     return found
 
 
