@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 from drivers.chip import BoardError, Identity
 from drivers.errors import InstrumentError, MalformedAnswer, SettingOutOfRange
 from drivers.instrument import Instrument
-from drivers.instruments.lakeshore_parts import CurrentOutput, Input, Output, VoltageOutput
+from drivers.instruments.lakeshore_input import Input
+from drivers.instruments.lakeshore_output import CurrentOutput, Output, VoltageOutput
 from drivers.instruments.lakeshore_values import ControlMode, Pid, Ramp, Reading
 from drivers.message_link import MessageLink
 from drivers.properties import Part

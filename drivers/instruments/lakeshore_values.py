@@ -1,27 +1,21 @@
 """What is set and read on a Lake Shore 335 / 336 in several numbers at once, and what goes wrong there."""
 
-# ruff: noqa: N818 - the names say what happened
-
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from drivers.errors import DriverError, InstrumentError
 from drivers.properties import Control, Part
 
 __all__ = [
     "Checked",
     "ControlMode",
     "Filter",
-    "HeaterFault",
     "HeaterSetup",
-    "NotSettled",
     "Pid",
     "Ramp",
     "Reading",
-    "SensorFault",
     "SensorType",
 ]
 
@@ -35,41 +29,6 @@ STATUS_BITS = {
     128: "sensor above its range: open",
 }
 """Bits of ``RDGST?`` (instruments §2.9)."""
-
-
-class SensorFault(InstrumentError):
-    """An input has no valid temperature.
-
-    Attributes
-    ----------
-    input : str or None
-        Its letter.
-    status : tuple of str
-        What the instrument says about it.
-    """
-
-    input: str | None = None
-    status: tuple[str, ...] = ()
-
-
-class HeaterFault(InstrumentError):
-    """An output is off by itself: open or shorted heater, over-temperature, or an invalid control input."""
-
-
-class NotSettled(DriverError):
-    """The temperature did not get to where it should be in time.
-
-    Attributes
-    ----------
-    wanted_k, got_k : float or None
-        Kelvin.
-    timeout_s : float or None
-        How long was waited, seconds.
-    """
-
-    wanted_k: float | None = None
-    got_k: float | None = None
-    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Row:
     name : str
         ``channel.name`` or name.
     verdict : str
-        "works" or "times out".
+        "works", "times out", or "fails": an error of the driver itself, which `expected` names.
     remark : str
         Why it does not work, as the manual says; or what is worth to know.
     use : callable

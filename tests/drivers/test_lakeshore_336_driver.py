@@ -14,14 +14,12 @@ from drivers.instruments.lakeshore_336 import LakeShore336
 from drivers.instruments.lakeshore_values import (
     ControlMode,
     Filter,
-    HeaterFault,
     HeaterSetup,
-    NotSettled,
     Pid,
     Ramp,
-    SensorFault,
     SensorType,
 )
+from drivers.instruments.temperature_errors import HeaterFault, NotSettled, SensorFault
 from drivers.roles import Thermometer
 
 EXACT = "noise_k: 0.0, accuracy_k: 0.0, base_k: 298.15"
