@@ -59,6 +59,16 @@ def test_the_exchanges_of_the_reference(tc: Any) -> None:
     assert tc.query("*ESR?") == "000"
 
 
+def test_spaces_and_small_letters(tc: Any) -> None:
+    tc.write("OUTMODE 1, 3, 2, 1; setp  1 , 301")  # as QCoDeS sends them
+    assert tc.query("outmode? 1;SETP? 1;*ESR?") == "3,2,1;+301.000;000"
+
+
+def test_parameters_that_are_left_out_stay(tc: Any) -> None:
+    tc.write("PID 1,10,,5;RAMP 1,,2.5;PID 1,,30")
+    assert tc.query("PID? 1;RAMP? 1;*ESR?") == "+0010.0,+0030.0,+0005;0,+2.50000;000"
+
+
 def test_heater_output_and_status(lake: LakeBench, tc: Any) -> None:
     tc.write("OUTMODE 1,3,1,0;MOUT 1,12.3;RANGE 1,3")
     lake.sleep(0.2)

@@ -185,7 +185,9 @@ class TemptronicTwin(Twin):
             raise _Refused(rest) from None
         if header in _SPANS:
             low, high = _SPANS[header]
-            if not low <= value <= high:
+            if not low <= value <= high or (
+                high <= 2 and value != int(value)
+            ):  # switches and choices are whole
                 raise _Refused(rest)
             self._settings[header] = value
         elif header in _POINT:
