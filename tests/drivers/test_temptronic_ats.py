@@ -82,8 +82,8 @@ def test_the_commands_of_the_reference(air: Air) -> None:
 
 @pytest.mark.parametrize(
     ("command", "bit"),
-    [("SETP 226", 16), ("SETP -100", 16), ("SETN 18", 16), ("SETN 0.5", 16), ("WNDW 10", 16), ("HEAD up", 16), ("HEAD 0.5", 16),
-     ("LLIM 26", 16), ("BANANA 1", 32), ("BANANA?", 32), ("FLOW", 16), ("SETP nan", 16)],
+    [("SETP 226", 16), ("SETP -100", 16), ("SETN 18", 16), ("SETN 0.5", 16), ("WNDW 10", 16), ("HEAD up", 16),
+     ("HEAD 0.5", 16), ("LLIM 26", 16), ("BANANA 1", 32), ("BANANA?", 32), ("FLOW", 16), ("SETP nan", 16)],
 )  # fmt: skip
 def test_what_cannot_be_sets_a_bit_and_is_not_answered(air: Air, command: str, bit: int) -> None:
     visa = air.open()

@@ -126,7 +126,10 @@ class Keithley707Twin(TspTwin):
 
     # ---- relays -------------------------------------------------------------------------------------------------
     def closed(self) -> set[Channel]:
-        """Return what is closed: what was asked for, and what is welded."""
+        """Return what is closed: what was asked for, and what is welded.
+
+        That the instrument sees its welded relays is a default: no manual says whether it reads them back.
+        """
         welded = self.bench.welded(self.name)
         return self._asked | {channel for channel in self.channels.all() if channel.crosspoint in welded}
 
