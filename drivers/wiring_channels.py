@@ -42,7 +42,7 @@ def channel_problem(entry: Any, channel: str) -> str | None:
         return _problem_of_cells(entry, channel)
     if entry.driver == "pcm-controller":
         return "a chip behind a controller board has no sockets; its board reaches the cells"
-    if entry.driver == "lakeshore-336":
+    if entry.driver in ("lakeshore-336", "temptronic-ats"):
         return "a temperature controller has no sockets to wire; a chip names its input as thermometer"
     known = _CHANNELS.get(entry.driver)
     if known is None or re.fullmatch(known[0], channel, re.ASCII):

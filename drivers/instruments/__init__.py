@@ -25,6 +25,7 @@ DRIVERS: dict[str, tuple[str, str]] = {
     "keysight-b2900": (f"{_HERE}.keysight_b2900", "KeysightB2900"),
     "lakeshore-336": (f"{_HERE}.lakeshore_336", "LakeShore336"),
     "tektronix-scope": (f"{_HERE}.tektronix_scope", "TektronixScope"),
+    "temptronic-ats": (f"{_HERE}.temptronic_ats", "TemptronicAts"),
 }
 """``driver`` of a bench file -> module and class."""
 

@@ -13,12 +13,18 @@ __all__ = ["FairLock", "signals_deferred"]
 
 
 class FairLock:
-    """A mutex that is handed over in the order of arrival; not reentrant."""
+    """A mutex that is handed over in the order of arrival.
+
+    A thread that holds it may take it again: the garbage collector comes by in the middle of an action, and a VISA
+    resource nobody closed says good-bye to its instrument then.
+    """
 
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._queue: deque[threading.Lock] = deque()
         self._held = False
+        self._owner = 0
+        self._again = 0
 
     @property
     def contended(self) -> bool:
@@ -27,9 +33,14 @@ class FairLock:
 
     def acquire(self) -> None:
         """Wait for the lock."""
+        me = threading.get_ident()
+        if self._owner == me:
+            self._again += 1
+            return
         with self._guard:
             if not self._held:
                 self._held = True
+                self._owner = me
                 return
             gate = threading.Lock()
             gate.acquire()
@@ -44,9 +55,14 @@ class FairLock:
             if not waiting:
                 self.release()
             raise
+        self._owner = me
 
     def release(self) -> None:
         """Hand the lock to whoever waits longest."""
+        if self._again:
+            self._again -= 1
+            return
+        self._owner = 0
         with self._guard:
             if self._queue:
                 self._queue.popleft().release()
@@ -69,7 +85,9 @@ class FairLock:
         self.release()
 
 
-_SHIELDED = tuple(int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SHIELDED = tuple(
+    int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class _Held:

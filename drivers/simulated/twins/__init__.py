@@ -39,6 +39,8 @@ TWINS: dict[str, str] = {
     "lakeshore-336": f"{_HERE}.lakeshore_336",
     "tektronix-dpo7254": f"{_HERE}.tektronix_scope",
     "tektronix-mso5204": f"{_HERE}.tektronix_scope",
+    "temptronic-ats525": f"{_HERE}.temptronic_ats",
+    "temptronic-ats545": f"{_HERE}.temptronic_ats",
 }  # fmt: skip
 """Model of a bench file's ``simulated`` section -> module with ``build(name, simulated, world) -> Twin``."""
 

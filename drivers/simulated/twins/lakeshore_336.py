@@ -48,6 +48,10 @@ def build(name: str, simulated: SimulatedTwin, world: World) -> Twin:
     places = _lines(name, options["sensors"], inputs)
     offsets = world.random(name, "offsets").standard_normal(len(inputs)) * _real(options["accuracy_k"])
     base_k = _real(options["base_k"])
+    if wrong := set(places.values()) - {"stage", "base"}:
+        raise ValueError(f"{name}: sensors sit on the stage or the base, not on {', '.join(sorted(wrong))}")
+    if any(_real(options[key]) <= 0 for key in ("heat_capacity_j_k", "conductance_w_k", "sensor_lag_s")):
+        raise ValueError(f"{name}: there is no stage without heat capacity, conductance and sensor lag")
     stage = Stage(
         base_k or world.ambient_k(),
         heat_capacity_j_k=_real(options["heat_capacity_j_k"]),
@@ -81,7 +85,9 @@ def _real(value: object) -> float:
 
 
 def _lines(name: str, lines: object, keys: str) -> dict[str, str]:
-    found = dict(str(line).split("=", 1) for line in lines) if isinstance(lines, list) else {}
+    if not isinstance(lines, list) or not all("=" in str(line) for line in lines):
+        raise ValueError(f"{name}: {lines!r} is no list of lines like {keys[0]}=value")
+    found = dict(str(line).split("=", 1) for line in lines)
     if unknown := found.keys() - set(keys):
         raise ValueError(f"{name}: there is no {', '.join(sorted(unknown))}; there are {', '.join(keys)}")
     return found

@@ -6,17 +6,9 @@ import math
 
 from drivers.simulated.clock import TIME_END_NS
 from drivers.simulated.terminals import Bench
+from drivers.simulated.twins.lakeshore_inputs import Inputs
 from drivers.simulated.twins.lakeshore_plant import TICK_NS, ZONE, Heater, Loop, Stage
-from drivers.simulated.twins.lakeshore_sensors import (
-    INVALID,
-    SENSOR_OVER,
-    SENSOR_ZERO,
-    STANDARD,
-    ZERO_K,
-    Curve,
-    Sensor,
-    pt100_k,
-)
+from drivers.simulated.twins.lakeshore_sensors import SENSOR_OVER, SENSOR_ZERO, ZERO_K, Sensor, pt100_k
 from drivers.simulated.twins.lakeshore_settings import Refused, Value, settings_of
 
 __all__ = ["Machine"]
@@ -25,7 +17,8 @@ _PRESETS_A = {"336": (0.0, 0.707, 1.0, 1.414, 2.0), "335": (0.0, 0.707, 1.0, 1.4
 """Greatest currents of ``HTRSET``; the first is the user's own (maker's Python driver)."""
 _LIMITS_A = {"336": {"1": 2.0, "2": 1.414}, "335": {"1": 1.732, "2": 1.0}}
 _COMPLIANCE_V = {"1": 50.0, "2": 35.4}  # a default for output 2: 1.414 A into 25 Ohm
-_PT100, _PT100_K = 6, (30.0, 800.0)  # number and range of the curve
+_OVERLOAD, _NEW_READING, _RAMPS_DONE = 2, 16, {"1": 8, "2": 4}
+"""Bits of ``OPST?`` (maker's Python driver)."""
 _QUIET = 1e-7  # change of an output per tick, %, below which it is at rest
 _VOLTAGE = (0.1, 10.0)  # A, V of the unpowered outputs 3 and 4
 
@@ -63,7 +56,7 @@ class Machine:
         follows_room: bool,
     ) -> None:
         self.bench, self.model, self.stage, self.sensors = bench, model, stage, sensors
-        self.noise_k, self._follows_room = noise_k, follows_room
+        self._follows_room = follows_room
         self.inputs = tuple(sensors)
         self.loops = {
             key: Loop(_LIMITS_A[model][key], _COMPLIANCE_V[key], heater=heater)
@@ -71,13 +64,17 @@ class Machine:
             else Loop(*_VOLTAGE, voltage=True, heater=heater)
             for key, heater in heaters.items()
         }
-        self.curves: dict[int, Curve] = {}
         self.table = settings_of(model, "".join(self.inputs), "".join(self.loops))
         self._values: dict[tuple[str, ...], tuple[Value, ...]] = {}
-        self.condition = self.events = 0  # of OPST? and OPSTR?
-        self.extremes: dict[str, tuple[float, float]] = {}
-        self._seen: dict[str, tuple[int, float]] = {}
-        self._streams = {key: bench.random(name, "reading", key) for key in self.inputs}
+        self.events = 0  # of OPSTR?
+        self._new = False
+        self.readers = Inputs(
+            stage,
+            sensors,
+            noise_k=noise_k,
+            stream=lambda key: bench.random(name, "reading", key),
+            get=self.get,
+        )
         self._tick = bench.now_ns // TICK_NS
         self._still = False
         self._told_k = math.nan
@@ -92,8 +89,9 @@ class Machine:
         ticks = now // TICK_NS - self._tick
         if ticks > 0:
             self._tick += ticks
-            self.condition |= 16
-            self.events |= 16
+            self.readers.tick = self._tick
+            self._new = True
+            self.events |= _NEW_READING | self._overload()
             while ticks and not self._still:
                 self._control()
                 ticks -= 1
@@ -111,13 +109,13 @@ class Machine:
                 loop.move_setpoint()
                 quiet = False
                 if loop.setpoint == loop.target and key in "12":
-                    self.events |= 8 if key == "1" else 4
-            if loop.mode == ZONE:
+                    self.events |= _RAMPS_DONE[key]
+            if loop.mode == ZONE and loop.range:
                 self._take_zone(key, loop)
-            loop.control(self._truth_k(loop.input), self._setpoint_k(key, loop))
+            loop.control(self.readers.truth_k(loop.input), self._setpoint_k(key, loop))
             quiet = quiet and abs(loop.output - before) < _QUIET
         for number, limit_k in self._limits:
-            if self._truth_k(number) > limit_k:
+            if self.readers.truth_k(number) > limit_k:
                 self.all_off()
         for _, loop in self._busy:
             if loop.heater.on_stage:
@@ -134,21 +132,14 @@ class Machine:
             key: int(self.get("INTYPE", self.inputs[loop.input - 1])[4]) if loop.input else 1
             for key, loop in self.loops.items()
         }
-        self._straight = [False] + [
-            bool(sensor.place)
-            and not sensor.fault
-            and self.get("INCRV", key)[0] == _PT100
-            and self.get("INTYPE", key)[0] == 2
-            for key, sensor in self.sensors.items()
-        ]
+        self.readers.touched()
         self._still = self.stage.still = False
         self.bench.on_time(self.passed)
 
     def all_off(self) -> None:
         """Turn every heater off, as an over-temperature does."""
-        for key, loop in self.loops.items():
+        for loop in self.loops.values():
             loop.switch_off()
-            self._values["RANGE", key] = (0,)
 
     def _take_zone(self, key: str, loop: Loop) -> None:
         setpoint_k = self._setpoint_k(key, loop)
@@ -160,59 +151,24 @@ class Machine:
                 loop.input = int(source) or loop.input
                 return
 
-    # ---- inputs -------------------------------------------------------------------------------------------------
-    def _place_k(self, key: str) -> float:
-        return self.stage.sensor_k if self.sensors[key].place == "stage" else self.stage.base_k
+    # ---- status -------------------------------------------------------------------------------------------------
+    def _overload(self) -> int:
+        over = any(self.readers.status(key) & (SENSOR_OVER | SENSOR_ZERO) for key in self.inputs)
+        return _OVERLOAD if over else 0
 
-    def _curve(self, key: str) -> Curve | None:
-        number = int(self.get("INCRV", key)[0])
-        return self.curve(number) if number else None
-
-    def curve(self, number: int) -> Curve:
-        """Return a standard or user curve."""
-        return STANDARD.get(number) or self.curves.setdefault(number, Curve())
-
-    def _converted(self, key: str, noise_k: float) -> tuple[float, float, int]:
-        """Return temperature (NaN where there is none), sensor units and status bits of an input."""
-        sensor_type = int(self.get("INTYPE", key)[0])
-        ohm = self.sensors[key].ohm(self._place_k(key) + noise_k)
-        if not sensor_type:
-            return math.nan, 0.0, INVALID
-        if math.isinf(ohm):
-            return math.nan, 0.0, SENSOR_OVER
-        if not ohm:
-            return math.nan, 0.0, SENSOR_ZERO
-        units = ohm * 1e-5 if sensor_type == 1 else ohm  # a diode input drives 10 uA and shows volts
-        curve = self._curve(key)
-        if curve is None:
-            return math.nan, units, INVALID
-        kelvin, status = curve.kelvin(units)
-        return kelvin, units, status
-
-    def _truth_k(self, number: int) -> float:
-        """Return what control loop and limits see of input 1..4: without the noise of a reading."""
-        if not number:
-            return math.nan
-        key = self.inputs[number - 1]
-        if self._straight[number]:  # the curve undoes exactly what the sensor does
-            kelvin = self._place_k(key) + self.sensors[key].offset_k
-            if _PT100_K[0] < kelvin < _PT100_K[1]:
-                return kelvin
-        return self._converted(key, 0.0)[0]
-
-    def reading(self, key: str) -> tuple[float, float, int]:
-        """Return the reading of the present tick: the same to everybody who asks."""
-        found = self._seen.get(key)
-        if found is None or found[0] != self._tick:
-            found = self._seen[key] = self._tick, self.noise_k * float(self._streams[key].standard_normal())
-        kelvin, units, status = self._converted(key, found[1])
-        if not status:
-            low, high = self.extremes.get(key, (kelvin, kelvin))
-            self.extremes[key] = min(low, kelvin), max(high, kelvin)
-        elif status & (SENSOR_OVER | SENSOR_ZERO):
-            self.condition |= 2
-            self.events |= 2
-        return kelvin, units, status
+    def condition(self) -> int:
+        """Return the operation condition (``OPST?``): new reading since the last time, overload, ramps done."""
+        value = _NEW_READING if self._new else 0
+        self._new = False
+        return (
+            value
+            | self._overload()
+            | sum(
+                bit
+                for key, bit in _RAMPS_DONE.items()
+                if self.loops[key].ramp and not self.loops[key].ramping
+            )
+        )
 
     def _setpoint_k(self, key: str, loop: Loop) -> float:
         units = self._units[key]
@@ -224,7 +180,7 @@ class Machine:
     def restore_defaults(self) -> None:
         """Go back to factory settings."""
         self._values = {("INNAME", key): (f"Input {key}",) for key in self.inputs}
-        self.curves.clear()
+        self.readers.curves.clear()
         for key in self.loops:
             self._values["OUTMODE", key] = (1 if key in "12" else 0, min(int(key), len(self.inputs)), 0)
             for header in ("SETP", "PID", "RAMP", "MOUT", "OUTMODE", "RANGE"):
@@ -275,10 +231,10 @@ class Machine:
         if (
             header == "INCRV"
             and values[0]
-            and not self.curve(int(values[0])).fits(int(self.get("INTYPE", key)[0]))
+            and not self.readers.curve(int(values[0])).fits(int(self.get("INTYPE", key)[0]))
         ):
             values[0] = 0  # curve and input type must match, else the input has none (331 manual p. 128)
-        elif header == "INTYPE" and (curve := self._curve(key)) and not curve.fits(int(values[0])):
+        elif header == "INTYPE" and (curve := self.readers.curve_of(key)) and not curve.fits(int(values[0])):
             self._values["INCRV", key] = (0,)
         elif (
             (header == "SETP" and not self._may_be(key, float(values[0])))
@@ -293,7 +249,7 @@ class Machine:
         loop = self.loops[key]
         source = self.inputs[loop.input - 1] if loop.input else ""
         units = self._units[key]
-        curve = self._curve(source) if source else None
+        curve = self.readers.curve_of(source) if source else None
         if units == 3:
             return setpoint >= 0.0
         low, high = 0.0, curve.limit_k if curve else 9999.0

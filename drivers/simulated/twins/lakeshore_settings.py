@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-__all__ = ["Field", "Refused", "Setting", "digits", "settings_of"]
+__all__ = ["Field", "Refused", "Setting", "digits", "finite", "pieces", "settings_of"]
 
 Value = float | int | str
 
@@ -23,6 +23,29 @@ def digits(value: float) -> str:
     """Return a number with a sign and six digits: ``+298.150``."""
     whole = len(str(int(abs(value))))
     return f"{value:+.{max(0, 6 - whole)}f}" if value else "+0.00000"
+
+
+def pieces(text: str, separator: str) -> list[str]:
+    """Split where the separator is not inside quotes."""
+    found, quoted = [""], False
+    for char in text:
+        quoted ^= char == '"'
+        if char == separator and not quoted:
+            found.append("")
+        else:
+            found[-1] += char
+    return found
+
+
+def finite(words: list[str]) -> list[float]:
+    """Return numbers; raises Refused for what is none."""
+    try:
+        found = [float(word) for word in words]
+    except ValueError:
+        raise Refused(str(words)) from None
+    if not all(map(math.isfinite, found)):
+        raise Refused(str(words))
+    return found
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from drivers.simulated.twin import Twin, TwinLink
 from drivers.simulated.twins.lakeshore_machine import Machine
 from drivers.simulated.twins.lakeshore_plant import Loop
 from drivers.simulated.twins.lakeshore_sensors import ZERO_K
-from drivers.simulated.twins.lakeshore_settings import Refused, digits
+from drivers.simulated.twins.lakeshore_settings import Refused, digits, finite, pieces
 
 __all__ = ["LakeShoreTwin"]
 
@@ -73,7 +73,7 @@ class LakeShoreTwin(Twin):
             return
         self.machine.passed()
         replies = []
-        for unit in _pieces(text, ";"):
+        for unit in filter(str.strip, pieces(text, ";")):
             try:
                 reply = self._act(unit)
             except _Unknown:
@@ -83,6 +83,7 @@ class LakeShoreTwin(Twin):
             else:
                 if reply is not None:
                     replies.append(reply)
+        self._served &= self._stb(output=bool(link.output))
         if replies:
             link.answer((";".join(replies) + "\r\n").encode("latin-1"))
 
@@ -91,7 +92,7 @@ class LakeShoreTwin(Twin):
         if found is None:
             raise _Unknown(unit)
         header, asked = found[1].upper(), bool(found[2])
-        words = [word.strip() for word in _pieces(found[3], ",")] if found[3] else []
+        words = [word.strip() for word in pieces(found[3], ",")] if found[3] else []
         special = (self._queries if asked else self._commands).get(header)
         if special is not None:
             return special(self, words)
@@ -114,7 +115,7 @@ class LakeShoreTwin(Twin):
         keys: tuple[str, ...] = (words[0].upper(),)
         if not setting.key_2:
             return keys, words[1:]
-        if len(words) < 2 or not words[1].isdigit() or not 1 <= int(words[1]) <= setting.key_2:
+        if len(words) < 2 or not words[1].isdecimal() or not 1 <= int(words[1]) <= setting.key_2:
             raise Refused(header)
         return (*keys, str(int(words[1]))), words[2:]
 
@@ -130,13 +131,13 @@ class LakeShoreTwin(Twin):
         return self.machine.loops[words[0]]
 
     def _kelvin(self, words: list[str]) -> str:
-        return self._each(words, lambda key: _or_zero(self.machine.reading(key)[0]))
+        return self._each(words, lambda key: _or_zero(self.machine.readers.reading(key)[0]))
 
     def _celsius(self, words: list[str]) -> str:
-        return self._each(words, lambda key: _or_zero(self.machine.reading(key)[0] - ZERO_K))
+        return self._each(words, lambda key: _or_zero(self.machine.readers.reading(key)[0] - ZERO_K))
 
     def _units(self, words: list[str]) -> str:
-        return self._each(words, lambda key: digits(self.machine.reading(key)[1]))
+        return self._each(words, lambda key: digits(self.machine.readers.reading(key)[1]))
 
     def _each(self, words: list[str], value: Callable[[str], str]) -> str:
         if words == ["0"]:
@@ -144,14 +145,14 @@ class LakeShoreTwin(Twin):
         return value(self._input(words))
 
     def _status(self, words: list[str]) -> str:
-        return f"{self.machine.reading(self._input(words))[2]:03d}"
+        return f"{self.machine.readers.reading(self._input(words))[2]:03d}"
 
     def _extreme(self, words: list[str]) -> str:
-        low, high = self.machine.extremes.get(self._input(words), (0.0, 0.0))
+        low, high = self.machine.readers.extremes.get(self._input(words), (0.0, 0.0))
         return f"{digits(low)},{digits(high)}"
 
     def _forget_extremes(self, words: list[str]) -> None:
-        self.machine.extremes.clear()
+        self.machine.readers.extremes.clear()
 
     def _heater_output(self, words: list[str]) -> str:
         return f"{self._output(words).output:+06.1f}"
@@ -165,43 +166,45 @@ class LakeShoreTwin(Twin):
         return str(int(self._output(words).ramping))
 
     def _curve_header(self, words: list[str]) -> str:
-        curve = self.machine.curve(self._number(words[:1], 1, 59))
+        curve = self.machine.readers.curve(self._number(words[:1], 1, 59))
         return (
             f"{curve.name:<15},{curve.serial:<10},{curve.format},{curve.limit_k:+08.3f},{curve.coefficient}"
         )
 
     def _set_curve_header(self, words: list[str]) -> None:
-        curve = self.machine.curve(self._number(words[:1], 21, 59))
+        curve = self.machine.readers.curve(self._number(words[:1], 21, 59))
         if len(words) != 6:
             raise Refused("CRVHDR")
         kind, coefficient = self._number(words[3:4], 1, 4), self._number(words[5:6], 1, 2)
-        try:
-            curve.limit_k = float(words[4])
-        except ValueError:
-            raise Refused("CRVHDR") from None
+        (curve.limit_k,) = finite(words[4:5])
         curve.name, curve.serial = words[1].strip('"')[:15], words[2].strip('"')[:10]
         curve.format, curve.coefficient = kind, coefficient
         self.machine.touched()
 
     def _curve_point(self, words: list[str]) -> str:
-        curve, index = self.machine.curve(self._number(words[:1], 1, 59)), self._number(words[1:2], 1, 200)
+        curve, index = (
+            self.machine.readers.curve(self._number(words[:1], 1, 59)),
+            self._number(words[1:2], 1, 200),
+        )
         return ",".join(digits(value) for value in curve.points.get(index, (0.0, 0.0)))
 
     def _set_curve_point(self, words: list[str]) -> None:
-        curve, index = self.machine.curve(self._number(words[:1], 21, 59)), self._number(words[1:2], 1, 200)
-        try:
-            units, kelvin = (float(word) for word in words[2:])
-        except ValueError:
-            raise Refused("CRVPT") from None
+        curve, index = (
+            self.machine.readers.curve(self._number(words[:1], 21, 59)),
+            self._number(words[1:2], 1, 200),
+        )
+        if len(words) != 4:
+            raise Refused("CRVPT")
+        units, kelvin = finite(words[2:])
         curve.points[index] = units, kelvin
         self.machine.touched()
 
     def _delete_curve(self, words: list[str]) -> None:
-        self.machine.curves.pop(self._number(words, 21, 59), None)
+        self.machine.readers.curves.pop(self._number(words, 21, 59), None)
         self.machine.touched()
 
     def _number(self, words: list[str], low: int, high: int) -> int:
-        if len(words) != 1 or not words[0].isdigit() or not low <= int(words[0]) <= high:
+        if len(words) != 1 or not words[0].isdecimal() or not low <= int(words[0]) <= high:
             raise Refused(str(words))
         return int(words[0])
 
@@ -231,8 +234,7 @@ class LakeShoreTwin(Twin):
         return f"{value:03d}"
 
     def _condition(self, words: list[str]) -> str:
-        value, self.machine.condition = self.machine.condition, 0
-        return f"{value:03d}"
+        return f"{self.machine.condition():03d}"
 
     def _enable(self, name: str, words: list[str]) -> None:
         setattr(self, name, self._number(words, 0, 255))
@@ -281,30 +283,21 @@ class LakeShoreTwin(Twin):
     }
 
     # ---- the interface ----------------------------------------------------------------------------------------
-    def status_byte(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
+    def status(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
         value = self._stb(output=bool(link.output))
-        reasons = value & self._sre & ~64
-        new = reasons & ~self._served
-        self._served = reasons  # a poll takes the request back until there is another reason
+        new = value & self._sre & ~self._served & ~64
         return value if new else value & ~64
+
+    def status_byte(self, link: TwinLink) -> int:  # noqa: D102
+        value = self.status(link)
+        self._served = value & self._sre & ~64  # the request is taken back until there is another reason
+        return value
 
     def interrupted(self, link: TwinLink) -> None:  # noqa: D102
         self._esr |= _QYE
 
     def unterminated(self, link: TwinLink) -> None:  # noqa: D102
         self._esr |= _QYE
-
-
-def _pieces(text: str, separator: str) -> list[str]:
-    """Split where the separator is not inside quotes."""
-    found, quoted = [""], False
-    for char in text:
-        quoted ^= char == '"'
-        if char == separator and not quoted:
-            found.append("")
-        else:
-            found[-1] += char
-    return found
 
 
 def _or_zero(value: float) -> str:
