@@ -22,6 +22,7 @@ def k4200(tmp_path: Path) -> Iterator[Any]:
     adapter.connection.write_termination = adapter.connection.read_termination = "\0"
     yield Keithley4200(adapter)
     adapter.close()
+    adapter.manager.close()
 
 
 def _id(k4200: Any) -> None:
