@@ -17,10 +17,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from drivers.bench_fields import Amperes, Number, Seconds, Section, Siemens, Volts
 from drivers.bench_instruments import BenchInstrument, ChipEntry, DiscreteChip, Instrument
 from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits, SimulatedTwin
+from drivers.bench_wiring import Wiring
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -151,6 +153,12 @@ class BenchFile(Section):
     references: References | None = None
     _path: Path = PrivateAttr(default=Path())
     _text: str = PrivateAttr(default="")
+    _connections: Wiring = PrivateAttr(default_factory=Wiring)
+
+    @property
+    def connections(self) -> Wiring:
+        """What the lines of ``wiring`` say."""
+        return self._connections
 
     @property
     def chips(self) -> dict[str, ChipEntry]:
@@ -190,6 +198,13 @@ class BenchFile(Section):
             kept = instrument.read_calibration
             if kept is not None and (other := calibrations.setdefault(kept, name)) != name:
                 raise ValueError(f"{other} and {name} have the same read calibration {kept}")
+        return self
+
+    @model_validator(mode="after")
+    def _wires_have_two_ends(self) -> BenchFile:
+        self._connections, problems = Wiring.read(self.wiring, self.instruments)
+        if problems:
+            raise PydanticCustomError("wiring", "{problems}", {"problems": problems})
         return self
 
     @model_validator(mode="after")
@@ -236,7 +251,9 @@ def load_bench(path: str | Path) -> BenchFile:
     try:
         bench = BenchFile.model_validate(data, context={"folder": path.parent}, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise BenchError(path, tuple(_problem(found) for found in error.errors())) from error
+        raise BenchError(
+            path, tuple(line for found in error.errors() for line in _problems(found))
+        ) from error
     bench._path = path
     bench._text = text
     return bench
@@ -274,6 +291,12 @@ def _parse(path: Path, text: str) -> Any:
     if twice:
         raise BenchError(path, tuple(twice))
     return data
+
+
+def _problems(found: ErrorDetails) -> tuple[str, ...]:
+    if found["type"] == "wiring":
+        return tuple(f"wiring: {problem}" for problem in found["ctx"]["problems"])
+    return (_problem(found),)
 
 
 def _problem(found: ErrorDetails) -> str:
