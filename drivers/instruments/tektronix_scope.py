@@ -8,10 +8,12 @@
         pulser.fire(2.0)
         trace = scope.trace("1")
 
-Errors are events here: ``*ESR?`` says whether there are any, and ``ALLEv?`` what they are; both are asked in one message
-after every setting. Headers in front of replies are switched off when the scope is opened. Waveforms come as two-byte
-codes in one block. Sources: instruments §2.7.
+Errors are events here: ``*ESR?`` says whether there are any, and ``ALLEv?`` what they are; both are asked in one
+message after every setting. Headers in front of replies are switched off when the scope is opened. Waveforms come as
+two-byte codes in one block. Sources: instruments §2.7.
 """
+
+# ruff: noqa: N818 - the names say what happened
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ __all__ = ["NotTriggered", "ScopeChannel", "ScopeTrace", "TektronixScope"]
 CHANNELS = 4
 PRETRIGGER_PERCENT = 20.0
 """Part of the window before the trigger."""
-RECORD_MAX = 10_000_000
+RECORD_MAX = 1_000_000
+"""Samples of a record that is armed for; the scopes hold more."""
+_LAST = 1_000_000_000
 _FAULTS = 0x3C
 """Bits of the event status register that are errors: command, execution, device, query."""
 _EVENT = re.compile(r'(\d+),"((?:[^"]|"")*)"')
@@ -127,6 +131,7 @@ class TektronixScope(Instrument):
         "Control samples per second, in the manual mode.",
         unit="Hz",
     )
+    sample_rate_max_hz = number("ACQ:MAXS?", None, "Get the fastest sampling in real time.", unit="Hz")
     time_scale_s = number(
         "HOR:MODE:SCA?", "HOR:MODE:SCA {}", "Control seconds per division, not in the manual mode.", unit="s"
     )
@@ -296,13 +301,18 @@ class TektronixScope(Instrument):
             )
         with self._mine:
             self._wait({"SAVE"}, 0.0, "see a trigger")
-            self.tell(f"DAT:SOU CH{channel};ENC SRI;STAR 1;STOP {RECORD_MAX};:WFMO:BYT_N 2")
+            if not self.channels[channel].shown:  # it would not answer
+                raise NotTriggered(
+                    f"{self.channels[channel]!r} is not active: switch it on (shown) before the scope is armed",
+                    state="SAVE",
+                )
+            self.tell(f"DAT:SOU CH{channel};ENC SRI;STAR 1;STOP {_LAST};:WFMO:BYT_N 2")
             numbers = self._preamble()
             data = self.link.query_block("CURV?", timeout_s=self.link.timeout_s + numbers[5] / 1e6)
         y_step_v, y_offset, y_zero_v, t_step_s, t_zero_s, count = numbers
         codes = items_of(data, "<i2", int(count)).astype(np.float64)
         return ScopeTrace(
-            t_zero_s + t_step_s * np.arange(len(codes)),
+            t_zero_s + t_step_s * np.arange(len(codes), dtype=np.float64),
             (codes - y_offset) * y_step_v + y_zero_v,
             np.abs(codes) >= _EDGE_CODE,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from drivers.simulated.scpi_errors import ScpiError
@@ -67,6 +68,18 @@ def _manual(twin: Any, n: int, old: Any) -> None:
         raise ScpiError(-221)
 
 
+def _rate(twin: Any, n: int, old: Any) -> None:
+    """Take the next lower of the rates there are: 1, 2.5, 5 times a power of ten (default), and the fastest."""
+    _manual(twin, n, old)
+    rate_hz = twin.get("horizontal_rate")
+    twin.put("horizontal_rate", rate_hz if rate_hz == twin.rate_max_hz else _stepped(rate_hz))
+
+
+def _stepped(rate_hz: float) -> float:
+    power = 10.0 ** math.floor(math.log10(rate_hz) + 1e-9)
+    return float(max(step * power for step in (1.0, 2.5, 5.0) if step * power <= rate_hz * (1 + 1e-9)))
+
+
 def _scale(twin: Any, n: int) -> float:
     return float(twin.get("horizontal_record") / twin.get("horizontal_rate") / DIVISIONS)
 
@@ -107,7 +120,7 @@ def _horizontal() -> list[Setting]:
             ("HORizontal:MODE:SAMPLERate", "HORizontal:SAMPLERate"),
             Quantity("HZ", span=_rate_span),
             default=1e9,
-            then=_manual,
+            then=_rate,
         ),
         Setting(
             "horizontal_scale",

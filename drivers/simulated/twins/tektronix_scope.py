@@ -108,8 +108,9 @@ class TektronixScopeTwin(ScpiTwin):
         yield TwinCommand("ACQuire:STATE", lambda call, sent: self._start(sent), state)
         yield TwinCommand("ACQuire:STATE?", lambda call: str(int(self.running)))
         yield TwinCommand("ACQuire:NUMACq?", lambda call: str(self.acquired))
+        yield TwinCommand("ACQuire:MAXSamplerate?", lambda call: nr3(self.rate_max_hz))
         yield TwinCommand("BUSY?", lambda call: str(int(bool(self.operations))))
-        yield TwinCommand("TRIGger", lambda call: self._force(), (Number(words=("FORCe",)),))
+        yield TwinCommand("TRIGger", lambda call, word: self._force(), (Number(words=("FORCe",)),))
         yield TwinCommand("TRIGger:STATE?", lambda call: self.trigger_state())
         yield TwinCommand("TRIGger:A:READY?", lambda call: str(int(self.trigger_state() == "READY")))
         yield TwinCommand("CURVe?", lambda call: self._curve())
@@ -185,7 +186,7 @@ class TektronixScopeTwin(ScpiTwin):
     @property
     def before(self) -> int:
         """Samples of a record before the trigger."""
-        return int(round(self.length * self.get("horizontal_position") / 100))
+        return int(self.length * self.get("horizontal_position") / 100 + 0.5)
 
     def _start(self, sent: float | str) -> None:
         self.running = sent in ("ON", "RUN") if isinstance(sent, str) else sent != 0
