@@ -67,7 +67,8 @@ class PmuSettings:
     load_ohm : float
         What the instrument takes the device for when it sets the level behind its 50 Ohm; 1e6: the open circuit.
     compensate : bool
-        Load-line effect compensation: the voltage at the device is what was asked for.
+        Load-line effect compensation: the voltage at the device is what was asked for. The instrument finds the
+        level with pulses it gives before; do not use it on cells that must not see them.
     """
 
     source_range_v: int = 10
@@ -178,6 +179,7 @@ class PulseCard:
         try:
             with self.instrument._mine, self.instrument.together():
                 self._set_up(frozenset(amplitudes_v))
+                self._switch(frozenset(amplitudes_v))
                 mode = 0 if not self.measure else 2 if count <= DISCRETE_MAX else 4
                 self.tell(f":PMU:MEASURE:MODE {mode}")
                 self.tell(f":PMU:PULSE:BURST:COUNT {count}")
@@ -201,7 +203,6 @@ class PulseCard:
             width_s = shape.top_s + (shape.rise_s + shape.fall_s) / 2
             times = (shape.period_s, width_s, shape.rise_s, shape.fall_s)
             self.tell(f":PMU:PULSE:TIMES {number},{','.join(f'{each:.9g}' for each in times)}")
-        self._switch(channels)
         self._sent = wanted
 
     def _initialise(self, channels: frozenset[int], *, arb: bool) -> None:
@@ -218,17 +219,23 @@ class PulseCard:
         self.tell(f":PMU:SAMPLE:RATE {self.sample_rate_hz:.9g}")
 
     def _switch(self, channels: frozenset[int]) -> None:
+        """Switch on exactly these channels."""
         for number in (1, 2):
             self.tell(f":PMU:OUTPUT:STATE {number},{int(number in channels)}")
 
     def _execute(self, expected_s: float) -> None:
-        """Run what was set up and wait until it is over; a card that refuses is prepared anew next time."""
+        """Run what was set up, wait until it is over and open the outputs.
+
+        A card that refuses is prepared anew next time.
+        """
         try:
             try:
                 self.tell(":PMU:EXECUTE")
             finally:  # what is refused may run all the same, to its thermal limit
                 self.instrument.wait(":PMU:TEST:STATUS?", expected_s=expected_s)
-            self.instrument.check()
+            # An output that stays on loads whatever else is wired to the device with its 50 Ohm.
+            with self.instrument.together():
+                self._switch(frozenset())
         except BaseException:
             self._sent = None
             raise
@@ -397,7 +404,7 @@ class PmuChannel(Part):
         self.card.shapes[self.number] = shape
 
     def fire(self, open_v: float, count: int = 1) -> None:
-        """Give pulses of `open_v` on this channel alone; returns when they are over.
+        """Give pulses of `open_v` on this channel alone; returns when they are over and the output is open again.
 
         Raises
         ------
@@ -413,8 +420,7 @@ class PmuChannel(Part):
         return self.card.fetch(self.number)
 
     def zero(self) -> None:
-        """Switch the output off, so that relays may be switched; the next burst switches it on."""
-        self.card.forget()
+        """Switch the output off, so that relays may be switched; it is off between bursts anyway."""
         self.card.tell(f":PMU:OUTPUT:STATE {self.number},0")
 
 
