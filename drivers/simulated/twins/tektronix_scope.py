@@ -11,25 +11,17 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from drivers.blocks import header_of as block_header
 from drivers.simulated.scpi_errors import ScpiError
 from drivers.simulated.scpi_output import Piece
 from drivers.simulated.scpi_parser import Unit
-from drivers.simulated.terminals import Resistor, Seen
+from drivers.simulated.twins.scope_signal import CODES_PER_DIVISION, FINE, Record, Vertical, digitised
+from drivers.simulated.twins.scope_twin import Horizontal, Input, ScopeTwin, WaitsFor, stated
 from drivers.simulated.twins.scpi_settings import Setting
 from drivers.simulated.twins.scpi_table import Answer, Call, TwinCommand
-from drivers.simulated.twins.scpi_twin import Operation, ScpiTwin
 from drivers.simulated.twins.scpi_values import Number
-from drivers.simulated.twins.tektronix_acquisition import (
-    CODES_PER_DIVISION,
-    FINE,
-    Record,
-    Vertical,
-    crossing,
-    digitised,
-    filtered,
-)
 from drivers.simulated.twins.tektronix_kinds import Events, header_of, nr3
 from drivers.simulated.twins.tektronix_rows import CHANNELS, rows
 
@@ -47,11 +39,9 @@ _MODELS = {
     "tektronix-mso5204": ("MSO5204", "CF:91.1CT FV:6.4.0", 2e9, 10e9),
 }
 """Model -> name, firmware, bandwidth in Hz, fastest sampling in Hz (defaults)."""
-AUTO_S = 0.05
-"""Default: how long the automatic trigger mode waits before it records without a trigger."""
 
 
-class TektronixScopeTwin(ScpiTwin):
+class TektronixScopeTwin(ScopeTwin):
     """A scope with four channels."""
 
     channels = CHANNELS
@@ -64,6 +54,8 @@ class TektronixScopeTwin(ScpiTwin):
     ) -> None:
         model, own_firmware, self.bandwidth_hz, self.rate_max_hz = _MODELS[kind]
         self.events = Events()
+        self._call: tuple[TwinCommand, tuple[int, ...]] | None = None
+        self.record: Record | None = None
         super().__init__(
             name,
             bench,
@@ -73,17 +65,7 @@ class TektronixScopeTwin(ScpiTwin):
             serial=serial,
             firmware=firmware or own_firmware,
         )
-        self._random = {n: bench.random(name, f"ch{n}") for n in self.numbers}
-        self.terminals = {n: bench.terminal(f"{name}.{n}") for n in self.numbers}
         self.events.add(401, "")
-        self._call: tuple[TwinCommand, tuple[int, ...]] | None = None
-        self.record: Record | None = None
-        self.reset()
-
-    @property
-    def numbers(self) -> range:
-        """Numbers of the channels."""
-        return range(1, CHANNELS + 1)
 
     # ---- what the engine asks for -------------------------------------------------------------------------
     def rows(self) -> list[Setting]:
@@ -110,7 +92,7 @@ class TektronixScopeTwin(ScpiTwin):
         yield TwinCommand("ACQuire:NUMACq?", lambda call: str(self.acquired))
         yield TwinCommand("ACQuire:MAXSamplerate?", lambda call: nr3(self.rate_max_hz))
         yield TwinCommand("BUSY?", lambda call: str(int(bool(self.operations))))
-        yield TwinCommand("TRIGger", lambda call, word: self._force(), (Number(words=("FORCe",)),))
+        yield TwinCommand("TRIGger", lambda call, word: self.force(), (Number(words=("FORCe",)),))
         yield TwinCommand("TRIGger:STATE?", lambda call: self.trigger_state())
         yield TwinCommand("TRIGger:A:READY?", lambda call: str(int(self.trigger_state() == "READY")))
         yield TwinCommand("CURVe?", lambda call: self._curve())
@@ -119,21 +101,16 @@ class TektronixScopeTwin(ScpiTwin):
 
     def reset(self) -> None:
         """Bring the inputs to their terminations, and run."""
-        for n in self.numbers:
-            self.terminals[n].present(Resistor(float(self.get("termination", n))))
-        self.running, self.acquired = True, 0
-        self._arm()
+        self.connect_inputs()
+        self.start(single=self.get("acquire_stop_after") == "SEQ")
 
     def changed(self, name: str, n: int) -> None:
         """Act on a setting: terminations are shown to the outside, others begin the acquisition anew."""
         if name == "termination":
-            self.terminals[n].present(Resistor(float(self.get(name, n))))
+            self.connect_inputs()
         if self.running and name.startswith(("horizontal", "trigger", "acquire")):
-            self._arm()
-
-    def trigger(self, link: TwinLink) -> None:
-        """Force a trigger."""
-        self._force()
+            self.single = self.get("acquire_stop_after") == "SEQ"
+            self.rearm()
 
     def error(self, code: int, info: str = "") -> None:
         """Note an event."""
@@ -167,116 +144,60 @@ class TektronixScopeTwin(ScpiTwin):
         super()._resume(session)
 
     # ---- acquiring ------------------------------------------------------------------------------------------
-    def frame(self, data: bytearray, *, ended: bool) -> bytes | None:
-        """Take the next message; whoever waits for an answer makes the scope look at its sockets."""
-        if not data and self.operations:
-            self._go_on()
-        return super().frame(data, ended=ended)
+    def input(self, n: int) -> Input:
+        """Return what a channel is set to."""
+        coupling = self.get("coupling", n)
+        return Input(
+            shown=self.get("shown", n),
+            ohm=float(self.get("termination", n)),
+            bandwidth_hz=min(self.get("bandwidth", n), self.bandwidth_hz),
+            passes_dc=coupling == "DC",
+            grounded=coupling == "GND",
+        )
 
-    def settle(self) -> None:
-        """Look at the sockets, then bring operations and registers up to the time of the bench."""
-        self._look()
-        super().settle()
+    def waits_for(self) -> WaitsFor:
+        """Return what triggers."""
+        source = self.get("trigger_source")
+        return WaitsFor(
+            int(source[-1]) if source.startswith("CH") else None,
+            self.get("trigger_level"),
+            self.get("trigger_slope"),
+            self.get("trigger_mode") == "AUTO",
+        )
 
-    @property
-    def length(self) -> int:
-        """Samples of a record."""
-        return int(self.get("horizontal_record"))
+    def horizontal(self) -> Horizontal:
+        """Return how records are sampled."""
+        length = int(self.get("horizontal_record"))
+        before = int(length * self.get("horizontal_position") / 100 + 0.5)
+        return Horizontal(self.get("horizontal_rate"), length, before)
 
-    @property
-    def before(self) -> int:
-        """Samples of a record before the trigger."""
-        return int(self.length * self.get("horizontal_position") / 100 + 0.5)
+    def averages(self) -> int:
+        """Return how many waveforms make a record."""
+        return int(self.get("acquire_averages")) if self.get("acquire_mode") == "AVE" else 1
 
     def _start(self, sent: float | str) -> None:
-        self.running = sent in ("ON", "RUN") if isinstance(sent, str) else sent != 0
-        self.abort()
-        if self.running:
-            self.acquired = 0
-            self._arm()
-
-    def _arm(self) -> None:
-        """Wait for a waveform that is not the one the sockets have seen already."""
-        self.abort()
-        self._stack: list[dict[int, np.ndarray[Any, Any]]] = []
-        self._seen: dict[int, Seen | None] = {n: self.terminals[n].trace() for n in self.numbers}
-        self._armed_ns = self.bench.now_ns
-        self._single: Operation | None = self.begin() if self.get("acquire_stop_after") == "SEQ" else None
+        if sent in ("ON", "RUN") if isinstance(sent, str) else sent != 0:
+            self.start(single=self.get("acquire_stop_after") == "SEQ")
+        else:
+            self.halt()
 
     def trigger_state(self) -> str:
         """Return what ``TRIGger:STATE?`` answers."""
         if not self.running:
             return "SAVE"
-        if self.bench.now_ns < self._armed_ns + self.before / self.get("horizontal_rate") * 1e9:
+        if not self.ready:
             return "ARMED"
         return "AUTO" if self.get("trigger_mode") == "AUTO" and self.acquired else "READY"
 
-    def _look(self) -> None:
-        """See whether something was played since the scope was armed, and record it where it triggers."""
-        if not self.running or not hasattr(self, "_seen"):
-            return
-        now: dict[int, Seen | None] = {n: self.terminals[n].trace() for n in self.numbers}
-        if any(now[n] is not self._seen[n] for n in self.numbers):
-            self._seen = now
-            at_s = self._trigger_s(now)
-            if at_s is not None:
-                self._record(now, at_s)
-        elif self.get("trigger_mode") == "AUTO" and self.bench.now_ns > self._armed_ns + AUTO_S * 1e9:
-            self._armed_ns = self.bench.now_ns
-            self._record(dict.fromkeys(self.numbers), 0.0)
-
-    def _force(self) -> None:
-        if not self.running:
-            raise ScpiError(-211)
-        self._record({n: self.terminals[n].trace() for n in self.numbers}, 0.0)
-
-    def _trigger_s(self, seen: dict[int, Seen | None]) -> float | None:
-        source = self.get("trigger_source")
-        trace = seen[int(source[-1])] if source.startswith("CH") else None
-        if trace is None:
-            return None
-        times_s, volts = self._signal(int(source[-1]), trace)
-        return crossing(times_s, volts, self.get("trigger_level"), self.get("trigger_slope"))
-
-    def _signal(self, n: int, trace: Seen) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        """Return what a channel has behind coupling and bandwidth."""
-        times_s, volts = filtered(trace, min(self.get("bandwidth", n), self.bandwidth_hz))
-        coupling = self.get("coupling", n)
-        if coupling == "GND":
-            return times_s, 0.0 * volts
-        # A coupling capacitor has charged to what was there before, and keeps it for the short time of a pulse.
-        return times_s, volts if coupling == "DC" else volts - volts[0]
-
-    def _record(self, seen: dict[int, Seen | None], trigger_s: float) -> None:
-        """Record all channels that are on; in average mode only with the last of its waveforms."""
-        rate_hz = self.get("horizontal_rate")
-        times_s = trigger_s + (np.arange(self.length) - self.before) / rate_hz
-        volts = {}
-        for n in self.numbers:
-            if self.get("shown", n):
-                trace = seen[n]
-                if trace is None:
-                    level = 0.0 if self.get("coupling", n) != "DC" else self.terminals[n].look().voltage_v
-                    volts[n] = np.full(self.length, level)
-                else:
-                    volts[n] = np.interp(times_s, *self._signal(n, trace))
-        self._stack.append(volts)
-        self.acquired += 1
-        mode = self.get("acquire_mode")
-        if mode == "AVE" and len(self._stack) < self.get("acquire_averages"):
-            return
-        record = Record(-self.before / rate_hz, 1 / rate_hz)
-        for n in volts:
-            stacked = np.mean([each[n] for each in self._stack if n in each], axis=0)
+    def keep(self, volts: dict[int, NDArray[np.float64]], horizontal: Horizontal, shots: int) -> None:
+        """Keep a record as codes of the settings it was made with."""
+        record = Record(-horizontal.before / horizontal.rate_hz, 1 / horizontal.rate_hz, shots=shots)
+        for n, values in volts.items():
             vertical = Vertical(self.get("scale", n), self.get("offset", n), self.get("position", n))
             record.vertical[n] = vertical
-            record.codes[n] = digitised(
-                stacked, vertical, self._random[n], shots=len(self._stack), high_resolution=mode == "HIR"
-            )
-        self.record, self._stack = record, []
-        if self._single is not None:
-            self.running = False
-            self.end(self._single)
+            fine = self.get("acquire_mode") == "HIR"
+            record.codes[n] = digitised(values, vertical, self.noise[n], shots=shots, high_resolution=fine)
+        self.record = record
 
     # ---- waveforms out --------------------------------------------------------------------------------------
     def _chosen(self) -> tuple[int, Record]:
@@ -299,7 +220,7 @@ class TektronixScopeTwin(ScpiTwin):
         zero = 0 if form != "RP" else 32768 if wide else 128
         values = {
             "NR_Pt": str(part.stop - part.start),
-            "PT_Off": str(self.before),
+            "PT_Off": str(round(-record.start_s / record.step_s)),
             "XUNit": '"s"',
             "YUNit": '"V"',
             "XINcr": nr3(record.step_s),
@@ -340,8 +261,7 @@ def build(name: str, simulated: SimulatedTwin, world: World) -> TektronixScopeTw
     ValueError
         It has no options.
     """
-    if simulated.options:
-        raise ValueError(f"{name}: {simulated.model} has no options, not {', '.join(simulated.options)}")
+    stated(name, simulated.model, dict(simulated.options))
     return TektronixScopeTwin(
         name,
         world,

@@ -1,7 +1,5 @@
-"""How a Tektronix scope turns what its sockets saw into records: trigger, bandwidth, noise, codes.
+"""What a scope makes of what its sockets saw: bandwidth, the moment of the trigger, noise, codes.
 
-The scope is told of nothing: whenever it is asked something it looks whether its sockets have seen another waveform
-than when it was armed. The bench keeps the last waveform only, so of several between two questions the last one counts.
 Numbers called a default no source states.
 """
 
@@ -33,7 +31,7 @@ class Vertical:
 
     scale_v: float
     offset_v: float
-    position: float
+    position: float = 0.0
 
 
 @dataclass(slots=True)
@@ -47,12 +45,15 @@ class Record:
     codes : dict of int to ndarray of int16
         Channel -> codes of two bytes.
     vertical : dict of int to Vertical
+    shots : int
+        Waveforms it is the mean of.
     """
 
     start_s: float
     step_s: float
     codes: dict[int, NDArray[np.int16]] = field(default_factory=dict)
     vertical: dict[int, Vertical] = field(default_factory=dict)
+    shots: int = 1
 
 
 def filtered(seen: Seen, bandwidth_hz: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
