@@ -124,6 +124,7 @@ class BenchInstrument(Section):
         "keysight-81160a",
         "keysight-b1500a",
         "keysight-b2900",
+        "keysight-infiniivision",
         "lakeshore-336",
         "tektronix-scope",
     ]

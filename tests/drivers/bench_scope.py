@@ -21,11 +21,12 @@ K4200 = "TCPIP0::k4200::1225::SOCKET"
 def bench(folder: Path, *, address: str = SCOPE, model: str = "tektronix-dpo7254") -> Path:
     """Write a bench file whose pulser is seen by channels 1 and 2; returns its path."""
     path = folder / "bench.yaml"
+    driver = "tektronix-scope" if model.startswith("tektronix") else "keysight-infiniivision"
     path.write_text(
         f"""version: 1
 name: t
 instruments:
-  scope: {{driver: tektronix-scope, address: "{address}", backend: "@pcm", simulated: {{model: {model}}}}}
+  scope: {{driver: {driver}, address: "{address}", backend: "@pcm", simulated: {{model: {model}}}}}
   k4200: {{driver: keithley-4200a, address: "{K4200}", backend: "@pcm", simulated: {{model: keithley-4200a}}}}
 wiring:
   - k4200.pmu1_1 -- scope.1
