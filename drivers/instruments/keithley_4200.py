@@ -34,6 +34,7 @@ from drivers.properties import Part, text
 __all__ = ["Keithley4200"]
 
 _BUSY = 0x10
+_SYSTEM_PAGES = ("DE", "SS", "SM", "MD")
 
 
 class Keithley4200(Instrument):
@@ -147,16 +148,30 @@ class Keithley4200(Instrument):
             )
 
     def page(self, page: str) -> None:
-        """Choose a page: ``US`` user mode, ``DE SS SM MD`` system mode, ``UL`` user libraries."""
+        """Switch to a page: ``US`` user mode, ``DE SS SM MD`` system mode, ``UL`` user libraries."""
         if self._page != page:
             self.tell(page)
             self._page = page
 
     @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the instrument against other threads."""
+        with self._mine:
+            yield
+
+    @contextmanager
     def on_page(self, page: str) -> Iterator[None]:
-        """Choose a page and hold it against other threads."""
+        """Hold the instrument against other threads, on a page."""
         with self._mine:
             self.page(page)
+            yield
+
+    @contextmanager
+    def in_system_mode(self) -> Iterator[None]:
+        """Hold the instrument against other threads, on any page of the system mode."""
+        with self._mine:
+            if self._page not in _SYSTEM_PAGES:
+                self.page(_SYSTEM_PAGES[0])
             yield
 
     def check(self) -> None:

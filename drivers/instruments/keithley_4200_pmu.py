@@ -127,19 +127,13 @@ class PulseCard:
 
     def tell(self, command: str) -> None:
         """Send a command in the system mode."""
-        instrument = self.instrument
-        with instrument._mine:
-            if instrument._page not in ("DE", "SS", "SM", "MD"):
-                instrument.page("DE")
-            instrument.tell(command)
+        with self.instrument.in_system_mode():
+            self.instrument.tell(command)
 
     def ask(self, query: str) -> str:
         """Ask something in the system mode."""
-        instrument = self.instrument
-        with instrument._mine:
-            if instrument._page not in ("DE", "SS", "SM", "MD"):
-                instrument.page("DE")
-            return instrument.ask(query)
+        with self.instrument.in_system_mode():
+            return self.instrument.ask(query)
 
     # ---- pulses -------------------------------------------------------------------------------------------
     def fire(self, amplitudes_v: Mapping[int, float], count: int = 1) -> None:
@@ -177,7 +171,7 @@ class PulseCard:
                 setting="period_s",
             )
         try:
-            with self.instrument._mine, self.instrument.together():
+            with self.instrument.alone(), self.instrument.together():
                 self._set_up(frozenset(amplitudes_v))
                 self._switch(frozenset(amplitudes_v))
                 mode = 0 if not self.measure else 2 if count <= DISCRETE_MAX else 4
@@ -242,7 +236,7 @@ class PulseCard:
 
     # ---- segment arb --------------------------------------------------------------------------------------
     def run_segments(self, waves: Mapping[int, SegmentLine], loops: int = 1) -> None:
-        """Play waveforms of straight lines on one or both channels at once; returns when they are over.
+        """Run waveforms of straight lines on one or both channels at once; returns when they are over.
 
         Parameters
         ----------
@@ -261,7 +255,7 @@ class PulseCard:
             raise _outside("loops", loops, 1, 1e12)
         self._sent = None
         channels = frozenset(waves)
-        with self.instrument._mine, self.instrument.together():
+        with self.instrument.alone(), self.instrument.together():
             self._initialise(channels, arb=True)
             for number, wave in waves.items():
                 self._segments(number, wave)
@@ -297,7 +291,7 @@ class PulseCard:
         MalformedAnswer
             A page has another length or form than was asked for.
         """
-        with self.instrument._mine:
+        with self.instrument.alone():
             reply = self.ask(f":PMU:DATA:COUNT? {number}").strip()
             if not reply.isdigit():
                 raise MalformedAnswer(f"{self.instrument!r} counts {reply[:40]!r} points")

@@ -157,7 +157,7 @@ class SmuChannel(Part):
         self._allowed(float(levels[np.argmax(np.abs(levels))]), limit_a)
         plc = float(np.clip(aperture_s * self.line_hz, *_PLC_SPAN))
         n, instrument = self.number, self.instrument
-        with instrument._mine:
+        with instrument.alone():
             self._define(levels, plc, limit_a, range_a)
             instrument.wait("SP", expected_s=len(levels) * (2 * plc / self.line_hz + 0.05))
             try:

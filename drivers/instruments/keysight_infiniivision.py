@@ -21,13 +21,12 @@ import numpy as np
 
 from drivers.chip import Identity
 from drivers.errors import MalformedAnswer, SettingOutOfRange
-from drivers.instruments.tektronix_scope import NotTriggered, ScopeTrace
+from drivers.instruments.scope_trace import NotTriggered, ScopeTrace
 from drivers.properties import Part, choice, number, switch, text
 from drivers.scpi_instrument import ScpiInstrument
 
 __all__ = ["KeysightInfiniiVision", "ScopeInput"]
 
-POINTS_MAX = 62_500
 _RUN = 0x08
 _WORD_EDGES = (256, 255 * 256)
 
@@ -174,9 +173,7 @@ class KeysightInfiniiVision(ScpiInstrument):
                     f"{self.channels[channel]!r} is not active: switch it on (shown) before the scope is armed",
                     state="stopped",
                 )
-            self.tell(
-                f"WAV:SOUR CHAN{channel};FORM WORD;BYT LSBF;UNS 1;:WAV:POIN:MODE RAW;:WAV:POIN {POINTS_MAX}"
-            )
+            self.tell(f"WAV:SOUR CHAN{channel};FORM WORD;BYT LSBF;UNS 1;:WAV:POIN:MODE RAW;:WAV:POIN MAX")
             numbers = self._preamble()
             codes = self.download("WAV:DATA?", "<u2", int(numbers[2])).astype(np.float64)
         _, _, _, _, t_step_s, t_zero_s, _, y_step_v, y_zero_v, y_reference = numbers

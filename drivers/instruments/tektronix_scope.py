@@ -13,28 +13,24 @@ message after every setting. Headers in front of replies are switched off when t
 two-byte codes in one block. Sources: instruments §2.7.
 """
 
-# ruff: noqa: N818 - the names say what happened
-
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drivers.blocks import items_of
 from drivers.chip import BoardError, Identity
-from drivers.errors import DriverError, MalformedAnswer, SettingOutOfRange
+from drivers.errors import MalformedAnswer, SettingOutOfRange
 from drivers.instrument import Instrument
+from drivers.instruments.scope_trace import NotTriggered, ScopeTrace
 from drivers.message_link import MessageLink
 from drivers.properties import Part, choice, number, switch, text, whole
-from drivers.roles import Trace
 
-__all__ = ["NotTriggered", "ScopeChannel", "ScopeTrace", "TektronixScope"]
+__all__ = ["ScopeChannel", "TektronixScope"]
 
 CHANNELS = 4
 PRETRIGGER_PERCENT = 20.0
@@ -48,31 +44,6 @@ _EVENT = re.compile(r'(\d+),"((?:[^"]|"")*)"')
 _EDGE_CODE = 127 * 256
 _NO_ERRORS = (0, 1, 401, 402)
 """Events that are none: nothing to report, more to come, power on, operation complete."""
-
-
-class NotTriggered(DriverError):
-    """No trigger came: nothing was recorded.
-
-    Attributes
-    ----------
-    state : str
-        What the scope says of its trigger.
-    """
-
-    state: str = ""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ScopeTrace(Trace):
-    """A recorded waveform.
-
-    Attributes
-    ----------
-    clipped : ndarray of bool
-        The sample lies at the edge of the converter: the voltage there is at least that far out.
-    """
-
-    clipped: NDArray[np.bool_]
 
 
 class ScopeChannel(Part):

@@ -20,7 +20,7 @@ from referee_keysight_dsox1102g import REFEREE
 from drivers.errors import InstrumentError, SettingOutOfRange
 from drivers.instruments.keithley_4200 import Keithley4200
 from drivers.instruments.keysight_infiniivision import KeysightInfiniiVision
-from drivers.instruments.tektronix_scope import NotTriggered
+from drivers.instruments.scope_trace import NotTriggered
 from drivers.roles import Oscilloscope, PulseShape
 from drivers.simulated.registry import open_bench
 
@@ -132,6 +132,7 @@ def test_a_pulse_is_armed_for_fired_and_fetched(lab: tuple[KeysightInfiniiVision
     top = (found.t_s > 200e-9) & (found.t_s < 900e-9)
     assert found.voltage_v[top].mean() == pytest.approx(1.5, rel=0.03)
     assert found.t_s[0] == pytest.approx(-0.2e-6, rel=1e-2)
+    assert len(found.t_s) == 2e-6 * scope.sample_rate_hz
     assert not found.clipped.any()
     with pytest.raises(NotTriggered, match="not active"):
         scope.trace("3")
@@ -290,7 +291,7 @@ def _channel_setup(scope: Any, simulated: Any) -> None:
     assert (scope.ch1.bwlimit, scope.ch1.coupling, scope.ch1.label, scope.ch1.range) == (
         True,
         "ac",
-        "DRAIN",
+        '"DRAIN"',
         16.0,
     )
 

@@ -13,7 +13,8 @@ from bench_scope import K4200, SCOPE, SOCKET, bench
 from drivers.errors import InstrumentError, MalformedAnswer, SettingOutOfRange, WrongInstrument
 from drivers.instruments import driver_class
 from drivers.instruments.keithley_4200 import Keithley4200
-from drivers.instruments.tektronix_scope import NotTriggered, TektronixScope
+from drivers.instruments.scope_trace import NotTriggered
+from drivers.instruments.tektronix_scope import TektronixScope
 from drivers.roles import Oscilloscope, PulseShape
 
 SHAPE = PulseShape(50e-9, 1e-6, 50e-9, 5e-6)

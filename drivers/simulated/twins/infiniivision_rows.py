@@ -12,7 +12,7 @@ __all__ = ["DIVISIONS", "POINTS", "rows"]
 DIVISIONS = 10
 VERTICAL_DIVISIONS = 8
 POINTS = (100, 250, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 62_500)
-"""Points of a waveform that may be asked for."""
+"""Points of a waveform on the screen that may be asked for."""
 
 
 def rows(channels: int) -> list[Setting]:
@@ -133,9 +133,10 @@ def _trigger(channels: int) -> list[Setting]:
 
 
 def _points(twin: Any, n: int, old: float) -> None:
-    """Take the next lower number of points there is."""
+    """Take the next lower number of points there is; beyond the screen's all that are asked for."""
     wanted = twin.get("points")
-    twin.put("points", float(max((each for each in POINTS if each <= wanted), default=POINTS[0])))
+    if wanted <= POINTS[-1]:
+        twin.put("points", float(max((each for each in POINTS if each <= wanted), default=POINTS[0])))
 
 
 def _waveform(channels: int) -> list[Setting]:

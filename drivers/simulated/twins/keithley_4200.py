@@ -137,7 +137,7 @@ class Keithley4200Twin(Twin):
             reply = None
         if link.transport is Transport.SOCKET:
             link.answer(("ACK" if reply is None else reply).encode("latin-1") + b"\0")
-        elif reply is not None:
+        elif reply is not None:  # the line feed is the string terminator KCon is set to (default)
             link.answer(reply.encode("latin-1") + b"\n")
             if self._asks_service:
                 self._request = True

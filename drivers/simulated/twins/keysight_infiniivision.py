@@ -232,14 +232,11 @@ class InfiniiVisionTwin(ScopeTwin):
         if self.record is None or n not in self.record.codes:
             raise ScpiError(-230)
         codes = self.record.codes[n]
-        most = int(self.get("points")) if self.get("points_mode") == "NORM" or not self._all else len(codes)
+        most = int(self.get("points"))
+        if self.running or self.get("points_mode") == "NORM":  # all of the memory only where it stands still
+            most = min(most, POINTS[-1])
         every = -(-len(codes) // most)
         return codes[::every], self.record.vertical[n], self.record.start_s, self.record.step_s * every
-
-    @property
-    def _all(self) -> bool:
-        """Whether the whole memory is sent: it is not running, and the most points are asked for."""
-        return not self.running and int(self.get("points")) == POINTS[-1]
 
     def _zero(self) -> int:
         wide = self.get("format") == "WORD"
