@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 from drivers.chip import BoardError, Identity
 from drivers.errors import InstrumentError, LinkError, LinkTimeout, MalformedAnswer
@@ -86,9 +86,19 @@ class Keithley4200(Instrument):
         """Return what is fitted and what the pulse card is set to; KXCI has no questions for settings."""
         return {"modules": self.modules, **self.card.settings()}
 
-    def _identified(self) -> Identity:
+    @classmethod
+    def open(cls, address: str, **how: Any) -> Self:
+        """Open the instrument at a VISA address; see :meth:`drivers.instrument.Instrument.open`.
+
+        Raises
+        ------
+        LinkError
+            Nothing answers there, as when Clarius is open instead of KXCI.
+        WrongInstrument
+            Something else does.
+        """
         try:
-            return super()._identified()
+            return super().open(address, **how)
         except LinkError as error:
             raise type(error)(
                 f"{error}; for KXCI: close Clarius, start KXCI, and in KCon choose this interface and the string "

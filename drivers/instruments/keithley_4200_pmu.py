@@ -7,14 +7,15 @@ messages whatever it holds, and what was measured comes back in pages of 2048 po
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from drivers.errors import MalformedAnswer, SettingOutOfRange
+from drivers.errors import DriverError, MalformedAnswer, SettingOutOfRange
 from drivers.properties import Part
 from drivers.roles import PulseLimits, PulseShape
 
@@ -170,19 +171,32 @@ class PulseCard:
                 "both channels of the card have one period; prepare them with the same; nothing was sent",
                 setting="period_s",
             )
-        try:
-            with self.instrument.alone(), self.instrument.together():
+        with self.instrument.alone(), self._cleared_up():
+            with self.instrument.together():
                 self._set_up(frozenset(amplitudes_v))
-                self._switch(frozenset(amplitudes_v))
                 mode = 0 if not self.measure else 2 if count <= DISCRETE_MAX else 4
                 self.tell(f":PMU:MEASURE:MODE {mode}")
                 self.tell(f":PMU:PULSE:BURST:COUNT {count}")
                 for number, level_v in amplitudes_v.items():
                     self.tell(f":PMU:PULSE:TRAIN {number},0,{level_v:.8g}")
+                self._switch(frozenset(amplitudes_v))
+            self._execute(count * periods.pop())
+
+    @contextmanager
+    def _cleared_up(self) -> Iterator[None]:
+        """Open the outputs in the end, whatever happens; a card that refused is set up anew next time.
+
+        An output that stays on loads whatever else is wired to the device with its 50 Ohm.
+        """
+        try:
+            yield
+            with self.instrument.together():
+                self._switch(frozenset())
         except BaseException:
             self._sent = None
+            with suppress(DriverError):  # what went wrong first is what is told
+                self._switch(frozenset())
             raise
-        self._execute(count * periods.pop())
 
     def _set_up(self, channels: frozenset[int]) -> None:
         """Initialise the card and send everything but amplitude and count, where it is not as it was."""
@@ -218,21 +232,11 @@ class PulseCard:
             self.tell(f":PMU:OUTPUT:STATE {number},{int(number in channels)}")
 
     def _execute(self, expected_s: float) -> None:
-        """Run what was set up, wait until it is over and open the outputs.
-
-        A card that refuses is prepared anew next time.
-        """
+        """Run what was set up and wait until it is over."""
         try:
-            try:
-                self.tell(":PMU:EXECUTE")
-            finally:  # what is refused may run all the same, to its thermal limit
-                self.instrument.wait(":PMU:TEST:STATUS?", expected_s=expected_s)
-            # An output that stays on loads whatever else is wired to the device with its 50 Ohm.
-            with self.instrument.together():
-                self._switch(frozenset())
-        except BaseException:
-            self._sent = None
-            raise
+            self.tell(":PMU:EXECUTE")
+        finally:  # what is refused may run all the same, to its thermal limit
+            self.instrument.wait(":PMU:TEST:STATUS?", expected_s=expected_s)
 
     # ---- segment arb --------------------------------------------------------------------------------------
     def run_segments(self, waves: Mapping[int, SegmentLine], loops: int = 1) -> None:
@@ -255,13 +259,14 @@ class PulseCard:
             raise _outside("loops", loops, 1, 1e12)
         self._sent = None
         channels = frozenset(waves)
-        with self.instrument.alone(), self.instrument.together():
-            self._initialise(channels, arb=True)
-            for number, wave in waves.items():
-                self._segments(number, wave)
-                self.tell(f":PMU:SARB:WFM:SEQ:LIST {number},1,{int(loops)}")
-            self._switch(channels)
-        self._execute(loops * max(sum(line[0] for line in wave.lines) for wave in waves.values()))
+        with self.instrument.alone(), self._cleared_up():
+            with self.instrument.together():
+                self._initialise(channels, arb=True)
+                for number, wave in waves.items():
+                    self._segments(number, wave)
+                    self.tell(f":PMU:SARB:WFM:SEQ:LIST {number},1,{int(loops)}")
+                self._switch(channels)
+            self._execute(loops * max(sum(line[0] for line in wave.lines) for wave in waves.values()))
 
     def _segments(self, number: int, wave: SegmentLine) -> None:
         stops = [level for _, level in wave.lines]

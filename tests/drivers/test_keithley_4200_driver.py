@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bench_4200 import GPIB, SOCKET, bench, plain
 
-from drivers.errors import InstrumentError, InterlockOpen, LinkTimeout, SettingOutOfRange
+from drivers.errors import InstrumentError, InterlockOpen, LinkError, LinkTimeout, SettingOutOfRange
 from drivers.instruments import driver_class
 from drivers.instruments.keithley_4200 import Keithley4200
 from drivers.instruments.keithley_4200_errors import PulserTooHot, SourceVoltageReached, parsed
@@ -278,6 +278,23 @@ def test_modules_of_libraries(k4200: Keithley4200) -> None:
 def test_clarius_open_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(LinkTimeout, match="close Clarius, start KXCI"):
         opened(bench(tmp_path, kxci=False), timeout_s=0.3)
+
+
+def test_a_closed_port_says_what_to_do() -> None:
+    with pytest.raises(LinkError, match="close Clarius, start KXCI"):
+        Keithley4200.open("TCPIP0::127.0.0.1::1::SOCKET", timeout_s=0.3)
+
+
+def test_outputs_are_opened_after_a_refusal_too(tmp_path: Path) -> None:
+    path = bench(tmp_path, wiring=("k4200.pmu1_1 -- k4200.smu1", "k4200.smu1 -- 10 kOhm -- ground"))
+    with opened(path) as k4200:
+        pulser = k4200.pmu["pmu1_1"]
+        pulser.configure(range_a=3e-3)  # there is none
+        pulser.prepare(SHAPE)
+        with pytest.raises(InstrumentError, match="-967"):
+            pulser.fire(1.0)
+        k4200.smu["smu1"].hold(0.1, limit_a=1e-2)
+        assert k4200.smu["smu1"].current_a == pytest.approx(1e-5, rel=1e-2)
 
 
 def test_old_firmware_has_no_pulses(tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ class Keithley4200Twin(Twin):
             if header in found:
                 if self.page in ("US", "UL"):
                     raise KxciError(-975)
-                if page != self.page and not (header == "CH" and self.page == "DE"):
+                if page != self.page:
                     raise KxciError(-989)
                 return found[header]
         return None
