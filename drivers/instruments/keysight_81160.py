@@ -235,6 +235,9 @@ class Channel81160(PulseChannel):
             return [f":FUNC{self.number}:PULS:TRAN {lead_s:.10g}"]
         return [self._set("lead_s", lead_s), self._set("trail_s", trail_s)]
 
+    def _before(self) -> list[str]:
+        return [self._set("delay_s", 0.0)]
+
     def _waiting(self) -> list[str]:
         return [self._set("burst_mode", "TRIG"), self._set("arm_source", "MAN")]
 

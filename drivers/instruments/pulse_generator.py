@@ -85,6 +85,10 @@ class PulseChannel(Part):
         self.generator.tell(command)
 
     # ---- what a model states ------------------------------------------------------------------------------
+    def _before(self) -> list[str]:
+        """Return the commands that end what might conflict with another shape."""
+        return []
+
     @abstractmethod
     def _waiting(self) -> list[str]:
         """Return the commands that make it wait for a trigger of its own."""
@@ -136,7 +140,7 @@ class PulseChannel(Part):
         # A long period first, then the shortest edges and width: no step on the way conflicts with what was before.
         self._set_up(
             [
-                self._set("delay_s", 0.0),
+                *self._before(),
                 self._set("period_s", max(shape.period_s, 1.0)),
                 *self._edges(shortest, shortest),
                 self._set("width_s", self.width_min_s),
@@ -175,7 +179,7 @@ class PulseChannel(Part):
             )
         self._within("duration_s", duration_s, *self.limits.period_s)
         chosen = self._put_waveform(np.round((2 * values - 1) * self.dac_max).astype(np.int16), duration_s)
-        self._set_up(chosen)
+        self._set_up([*self._before(), *chosen])
         self._wanted, self._ready = (values, duration_s), True
         self._cycle_s = self._last_s = duration_s
 

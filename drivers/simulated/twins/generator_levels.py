@@ -178,13 +178,20 @@ def _load_changed(twin: Levelled, n: int, old: Any) -> None:
         twin.error(-221, "amplitude units changed to Vpp due to high-Z load")
 
 
-def level_rows(headers: Mapping[str, tuple[str, ...]], limits: LevelLimits) -> list[Setting]:
+def level_rows(
+    headers: Mapping[str, tuple[str, ...]],
+    limits: LevelLimits,
+    load_reply: Callable[[float], str] | None,
+) -> list[Setting]:
     """Return the settings of levels and load.
 
     Parameters
     ----------
     headers : mapping of str to tuple of str
-        Headers of each setting by its name; one that the model does not have is left out.
+        Headers of each setting by its name.
+    limits : LevelLimits
+    load_reply : callable, optional
+        Spells the load, where it is spelled unlike other numbers.
     """
 
     def span(field: str) -> Callable[[Levelled, int], tuple[float, float]]:
@@ -198,7 +205,7 @@ def level_rows(headers: Mapping[str, tuple[str, ...]], limits: LevelLimits) -> l
         Setting(
             "load",
             headers["load"],
-            Quantity("OHM", span=limits.load_ohm, infinite=limits.infinite),
+            Quantity("OHM", span=limits.load_ohm, infinite=limits.infinite, reply=load_reply),
             50.0,
             then=_load_changed,
         ),

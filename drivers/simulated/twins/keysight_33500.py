@@ -8,7 +8,7 @@ as the family does; the 81160A's twin refuses it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ _PULSE = f"{_SOURCE}:FUNCtion:PULSe"
 _LEVEL = f"{_SOURCE}:VOLTage[:LEVel][:IMMediate]"
 _ARB = f"{_SOURCE}:FUNCtion:ARBitrary"
 _DAC_MAX = 32_767
+_NO_SUCH, _SAME_NAME = 785, 786  # codes of the family [K]
 _POINTS_MIN, _POINTS_MAX = 8, 1_000_000  # without the memory option [K]
 
 _HEADERS: dict[str, tuple[str, ...]] = {
@@ -83,6 +84,10 @@ _TIMING = {
 _FIRMWARE = {"33522B": "4.00-1.19-2.00-58-00", "33622A": "A.02.03-3.15-03-64-02"}
 
 
+def _load(ohm: float) -> str:
+    return "9.9E+37" if ohm >= 9.9e37 else f"{ohm:.15E}"
+
+
 class Keysight33500Twin(PulseGenerator):
     """A 33522B or 33622A with two channels, sockets ``name.1`` and ``name.2``."""
 
@@ -99,6 +104,11 @@ class Keysight33500Twin(PulseGenerator):
     arb_shape = "ARB"
     count_max = 100_000_000
     slots = 0
+    load_reply = staticmethod(_load)
+    texts: ClassVar[Mapping[int, str]] = {
+        _NO_SUCH: "Specified arb waveform does not exist",
+        _SAME_NAME: "Specified arb waveform already exists",
+    }
     clips = True
     options = "010,0"
 
@@ -194,8 +204,8 @@ class Keysight33500Twin(PulseGenerator):
         return self.segments[n].get(name, BUILT_IN.get(name, BUILT_IN["EXP_RISE"]))
 
     def arb_steps(self, n: int) -> bool:
-        """Whether points are held: without the smoothing filter."""
-        return bool(self.get("arb_filter", n) != "NORM")
+        """Whether points are held: without a filter."""
+        return bool(self.get("arb_filter", n) == "OFF")
 
     def reset(self) -> None:
         """Forget the volatile waveforms too."""
@@ -301,9 +311,6 @@ class Keysight33500Twin(PulseGenerator):
         """Let a channel run free."""
         self.put("burst", False, n)
         self.put("source", "IMM", n)
-
-
-_SAME_NAME, _NO_SUCH = 786, 785
 
 
 class _Points(Parameter):

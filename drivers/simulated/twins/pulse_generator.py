@@ -50,6 +50,10 @@ class PulseGenerator(ScpiTwin):
         The shape that plays a stored waveform.
     count_max : int
         Cycles of a burst.
+    slots : int
+        Waveforms that can be stored under a name.
+    load_reply : callable, optional
+        Spells the load, where it is spelled unlike other numbers.
     """
 
     levels: LevelLimits
@@ -59,6 +63,7 @@ class PulseGenerator(ScpiTwin):
     arb_shape: ClassVar[str]
     count_max: int = 2_147_483_647
     slots: ClassVar[int] = 4
+    load_reply: Callable[[float], str] | None = None
     plus = True
     joint = "; "
     texts: ClassVar[Mapping[int, str]] = ARB_TEXTS
@@ -76,7 +81,7 @@ class PulseGenerator(ScpiTwin):
     def rows(self) -> list[Setting]:
         """Return settings of levels and times, and those of the model."""
         return [
-            *level_rows(self.headers, self.levels),
+            *level_rows(self.headers, self.levels, self.load_reply),
             *timing_rows(self.headers, self.timing, self.shapes),
             *self.more_rows(),
         ]

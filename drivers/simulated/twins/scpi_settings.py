@@ -119,7 +119,8 @@ class Quantity(Kind):
             value = float(sent)
         if math.isnan(value):
             raise ScpiError(-222)
-        slack = 1e-12 * abs(value)  # limits are computed too
+        # Limits are computed too, and nobody sends more digits.
+        slack = 0.0 if self.whole else 1e-9 * abs(value)
         if low - slack <= value <= high + slack:
             return min(max(value, low), high)
         if not twin.clips:

@@ -28,6 +28,9 @@ from drivers.simulated.twins.scpi_table import Answer, Call, TwinCommand, TwinTa
 __all__ = ["Answer", "Operation", "ScpiTwin", "Until"]
 
 
+_FOREVER_S = 1e12
+
+
 @dataclass(slots=True, eq=False)
 class Operation:
     """Something overlapped that goes on.
@@ -186,7 +189,7 @@ class ScpiTwin(Twin):
 
     def begin(self, seconds: float | None = None, then: Callable[[], None] | None = None) -> Operation:
         """Begin an overlapped operation that ends after `seconds`, or when it is told to (:meth:`end`)."""
-        end_ns = None if seconds is None else self.bench.now_ns + round(seconds * 1e9)
+        end_ns = None if seconds is None else self.bench.now_ns + round(min(seconds, _FOREVER_S) * 1e9)
         operation = Operation(end_ns, then)
         self.operations.append(operation)
         return operation
@@ -316,7 +319,10 @@ class ScpiTwin(Twin):
             ends = [op.end_ns for op in self.operations if op.end_ns is not None]
             if not ends:
                 return False
-            self.bench.pass_s(max(0, min(ends) - self.bench.now_ns) / 1e9)
+            before_ns = self.bench.now_ns
+            self.bench.pass_s(max(1, min(ends) - before_ns) / 1e9)
+            if self.bench.now_ns == before_ns:  # the clock of the bench has an end
+                return False
             self.settle()
         return True
 
