@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 from bench_4200 import GPIB, SOCKET, bench, plain
 
-from drivers.errors import InstrumentError, InterlockOpen, LinkError, LinkTimeout, SettingOutOfRange
+from drivers.errors import (
+    InstrumentError,
+    InterlockOpen,
+    LinkError,
+    LinkTimeout,
+    MalformedAnswer,
+    SettingOutOfRange,
+)
 from drivers.instruments import driver_class
 from drivers.instruments.keithley_4200 import Keithley4200
 from drivers.instruments.keithley_4200_errors import PulserTooHot, SourceVoltageReached, parsed
@@ -302,6 +309,41 @@ def test_old_firmware_has_no_pulses(tmp_path: Path) -> None:
         k4200.pmu["pmu1_1"].prepare(SHAPE)
         with pytest.raises(InstrumentError, match=r"Clarius 1\.13"):
             k4200.pmu["pmu1_1"].fire(1.0)
+
+
+@pytest.mark.parametrize(
+    ("reply", "call"),
+    [
+        ("1.0,2.0,3.0", lambda k4200: k4200.pmu["pmu1_1"].capture()),
+        ("N 1.0E-06,N 2", lambda k4200: k4200.smu["smu1"]._column("I1", 3)),
+        ("garbage", lambda k4200: k4200.smu["smu1"].current_a),
+        ("garbage", lambda k4200: k4200.smu["smu1"].measure_current()),
+        ("garbage", lambda k4200: k4200.wait("SP", expected_s=0.1)),
+        ("garbage", lambda k4200: k4200.tell("US")),
+        ("garbage", lambda k4200: k4200.errors()),
+    ],
+)
+def test_replies_out_of_form_are_named(tmp_path: Path, reply: str, call: Any) -> None:
+    with opened(bench(tmp_path)) as k4200:
+        k4200.page("US")
+        k4200.link.query = lambda *message, **how: reply
+        with pytest.raises(MalformedAnswer):
+            call(k4200)
+        del k4200.link.query
+
+
+def test_a_page_of_points_that_is_too_short_is_named(tmp_path: Path) -> None:
+    with opened(bench(tmp_path)) as k4200:
+        pulser = k4200.pmu["pmu1_1"]
+        pulser.prepare(SHAPE)
+        pulser.fire(1.0)
+        ask = k4200.link.query
+        k4200.link.query = lambda message, **how: (
+            ask(message, **how).rpartition(";")[0] or ask(message, **how)
+        )
+        with pytest.raises(MalformedAnswer, match="points of shape"):
+            pulser.capture()
+        del k4200.link.query
 
 
 def test_errors_are_read_in_every_spelling() -> None:
