@@ -17,7 +17,7 @@ _CHANNELS: dict[str, tuple[str, str]] = {
     "keithley-4200a": (
         r"(smu|gndu|vsu|vmu)\d*|pmu[1-9]\d*_[12]|(cvu|cvh|cvl)\w*", "smu1.., and pmu1_1, pmu1_2.. (card_channel)"
     ),
-    "keysight-81160a": (r"[12]", "1 or 2"),
+    "keysight-81160a": (r"[12]n?", "1 or 2, and their complements 1n and 2n"),
     "keysight-33500": (r"[12]", "1 or 2"),
     "keysight-b1500a": (
         r"(10|[1-9])(0[12])?", "slots 1 to 10, channels of a slot with two are 101, 102 .. 1001, 1002"
