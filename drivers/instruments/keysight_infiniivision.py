@@ -14,7 +14,7 @@ Waveforms come as words in one block. Sources: instruments §2.8.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -206,13 +206,15 @@ class KeysightInfiniiVision(ScpiInstrument):
                 value=channel,
             )
 
-    def _wait(self, done: Any, seconds: float, what: str) -> None:
+    def _wait(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        """Wait for something, `seconds` of which the scope itself takes."""
         deadline = time.monotonic() + seconds + self.link.timeout_s
         asked = 0
         while not done():
             asked += 1
-            # On a simulated bench only messages pass time, and nobody gives a pulse meanwhile.
-            if asked > 100 if self._identity.simulated else time.monotonic() > deadline:
+            # On a simulated bench nobody gives a pulse while this process waits; what it waits for then is time.
+            waits_in_vain = self._identity.simulated and not seconds and asked > 1
+            if waits_in_vain or time.monotonic() > deadline:
                 raise NotTriggered(
                     f"{self!r} does not {what}: check level, source and wiring", state="waiting"
                 )

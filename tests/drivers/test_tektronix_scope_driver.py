@@ -73,6 +73,13 @@ def test_without_a_pulse_nothing_is_fetched(lab: tuple[TektronixScope, Keithley4
     assert len(scope.trace("1").t_s) > 0
 
 
+def test_a_long_window_is_armed_for(lab: tuple[TektronixScope, Keithley4200]) -> None:
+    scope, k4200 = lab
+    scope.arm("1", level_v=0.5, window_s=30.0)  # six of them before the trigger
+    k4200.pmu["pmu1_1"].fire(1.0)
+    assert len(scope.trace("1").t_s) == 30.0 * scope.sample_rate_hz
+
+
 def test_a_fetch_costs_a_few_messages(lab: tuple[TektronixScope, Keithley4200]) -> None:
     scope, k4200 = lab
     scope.arm("1", level_v=0.5, window_s=20e-6)
