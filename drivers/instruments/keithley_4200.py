@@ -26,7 +26,8 @@ from drivers.chip import BoardError, Identity
 from drivers.errors import InstrumentError, LinkError, LinkTimeout, MalformedAnswer
 from drivers.instrument import Instrument
 from drivers.instruments.keithley_4200_errors import parsed, raised
-from drivers.instruments.keithley_4200_pmu import PmuChannel, PulseCard
+from drivers.instruments.keithley_4200_pmu import PulseCard
+from drivers.instruments.keithley_4200_pulser import PmuChannel
 from drivers.instruments.keithley_4200_smu import SmuChannel
 from drivers.message_link import MessageLink
 from drivers.properties import Part, text
