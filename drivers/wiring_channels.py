@@ -23,6 +23,7 @@ _CHANNELS: dict[str, tuple[str, str]] = {
         r"(10|[1-9])(0[12])?", "slots 1 to 10, channels of a slot with two are 101, 102 .. 1001, 1002"
     ),
     "keysight-b2900": (r"[12]", "1 or 2"),
+    "keysight-infiniivision": (r"[1-4]", "1 to 4"),
     "tektronix-scope": (r"[1-4]", "1 to 4"),
 }  # fmt: skip
 _CELL = re.compile(r"(top|wl|bl)(0|[1-9]\d*)", re.ASCII)

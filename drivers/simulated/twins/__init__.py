@@ -32,6 +32,8 @@ TWINS: dict[str, str] = {
     "keysight-81160a": f"{_HERE}.keysight_81160",
     "keysight-33522b": f"{_HERE}.keysight_33500",
     "keysight-33622a": f"{_HERE}.keysight_33500",
+    "keysight-dsox1102g": f"{_HERE}.keysight_infiniivision",
+    "keysight-dsox3054t": f"{_HERE}.keysight_infiniivision",
     "keysight-b1500a": f"{_HERE}.keysight_b1500",
     "keysight-b2902a": f"{_HERE}.keysight_b2900",
     "keysight-b2912a": f"{_HERE}.keysight_b2900",

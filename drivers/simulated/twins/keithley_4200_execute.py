@@ -136,7 +136,7 @@ def _standard(pmu: Pmu, active: dict[int, PulseChannel]) -> dict[int, Executed]:
             for number in active:
                 found[number].heat_j += _heat_j(seen[number], waves[number].count)
                 _measure(pmu, number, seen[number], found[number], rate_hz, played * pmu.period_s)
-            played += waves[next(iter(active))].count if discrete else 1
+            played += 1
     return found
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from drivers.simulated.terminals import Opened, Volts
+from drivers.simulated.twins import keithley_4200_changes as change
 from drivers.simulated.twins.keithley_4200_execute import Executed, execute
 from drivers.simulated.twins.keithley_4200_pulses import LLEC_OHM, OUTPUT_OHM, PulseChannel, drive
 from drivers.simulated.twins.keithley_4200_samples import Sampler
@@ -47,7 +48,7 @@ class Pmu:
         self.names = {each: f"{name}.pmu1_{each}" for each in CHANNELS}
         self.samplers = {each: Sampler(bench.random(name, f"pmu1_{each}")) for each in CHANNELS}
         self.rpm_path = dict.fromkeys(CHANNELS, 2 if rpm else 0)
-        self.executed: Callable[[float], None] = lambda _burst_s: None
+        self.executed: Callable[[], None] = lambda: None
         channel = self._per_channel
         self.commands: dict[str, Callable[[Command], str | None]] = {
             ":PMU:INIT": self._init,
@@ -56,18 +57,18 @@ class Pmu:
             ":PMU:SAMPLE:RATE": self._rate,
             ":PMU:PULSE:BURST:COUNT": self._count,
             ":PMU:PULSE:TIMES": self._times,
-            ":PMU:SOURCE:RANGE": channel(_source_range, 1),
-            ":PMU:MEASURE:RANGE": channel(_measure_range, 1, 2),
-            ":PMU:MEASURE:PIV": channel(_acquire, 2),
-            ":PMU:TIMES:PIV": channel(_spot, 2),
-            ":PMU:TIMES:WAVEFORM": channel(_margins, 2),
-            ":PMU:LOAD": channel(_load, 1),
-            ":PMU:LLEC:CONFIGURE": channel(_llec, 1),
-            ":PMU:RETAIN:CONFIG": channel(_retain, 1),
-            ":PMU:CONNECTION:COMP": channel(_connection, 2),
-            ":PMU:PULSE:TRAIN": channel(_train, 2),
-            ":PMU:SWEEP:PULSE:AMPLITUDE": channel(_sweep, 4, 5),
-            ":PMU:STEP:PULSE:AMPLITUDE": channel(_step, 4),
+            ":PMU:SOURCE:RANGE": channel(change.source_range, 1),
+            ":PMU:MEASURE:RANGE": channel(change.measure_range, 1, 2),
+            ":PMU:MEASURE:PIV": channel(change.acquire, 2),
+            ":PMU:TIMES:PIV": channel(change.spot, 2),
+            ":PMU:TIMES:WAVEFORM": channel(change.margins, 2),
+            ":PMU:LOAD": channel(change.load, 1),
+            ":PMU:LLEC:CONFIGURE": channel(change.llec, 1),
+            ":PMU:RETAIN:CONFIG": channel(change.retain, 1),
+            ":PMU:CONNECTION:COMP": channel(change.connection, 2),
+            ":PMU:PULSE:TRAIN": channel(change.train, 2),
+            ":PMU:SWEEP:PULSE:AMPLITUDE": channel(change.sweep, 4, 5),
+            ":PMU:STEP:PULSE:AMPLITUDE": channel(change.step, 4),
             ":PMU:OUTPUT:STATE": self._output,
             ":PMU:EXECUTE": self._execute,
             ":PMU:ABORT": self._abort,
@@ -112,14 +113,14 @@ class Pmu:
         return whole(text, low=1, high=2, code=-969)
 
     def _per_channel(
-        self, change: Callable[[PulseChannel, list[float]], None], least: int, most: int | None = None
+        self, put: Callable[[PulseChannel, list[float]], None], least: int, most: int | None = None
     ) -> Callable[[Command], None]:
         def command(command: Command) -> None:
             self._begun()
             if not command.arguments:
                 raise KxciError(-993)
             number = self.channel(command.arguments[0])
-            change(self.channels[number], numbers(command.arguments[1:], least=least, most=most))
+            put(self.channels[number], numbers(command.arguments[1:], least=least, most=most))
             self._present(number)
 
         return command
@@ -201,15 +202,12 @@ class Pmu:
     def _execute(self, command: Command) -> None:
         self._begun()
         self.results = {}
-        began_ns = self.bench.now_ns
-        try:
-            self.results = execute(self)
-        finally:
-            if not any(each.retain for each in self.channels.values() if each.output):
-                self.initialised = False
-            for number in CHANNELS:
-                self._present(number)
-            self.executed((self.bench.now_ns - began_ns) * 1e-9)
+        self.results = execute(self)
+        if not any(each.retain for each in self.channels.values() if each.output):
+            self.initialised = False
+        for each in CHANNELS:
+            self._present(each)
+        self.executed()
         if any(each.too_hot for each in self.results.values()):
             raise KxciError(-968)
 
@@ -255,90 +253,3 @@ def _only(command: Command) -> str:
     if len(command.arguments) != 1:
         raise KxciError(-993)
     return command.arguments[0]
-
-
-# ---- what a command sets on its channel -------------------------------------------------------------------
-def _flag(value: float) -> bool:
-    if value not in (0.0, 1.0):
-        raise KxciError(-969)
-    return value == 1.0
-
-
-def _source_range(channel: PulseChannel, values: list[float]) -> None:
-    if values[0] not in (10.0, 40.0):
-        raise KxciError(-969)
-    channel.source_v = values[0]
-
-
-def _measure_range(channel: PulseChannel, values: list[float]) -> None:
-    if values[0] not in (0.0, 1.0, 2.0) or (values[0] and len(values) < 2):
-        raise KxciError(-969)
-    channel.range_type = int(values[0])
-    if len(values) > 1:
-        if values[1] <= 0.0:
-            raise KxciError(-969)
-        channel.range_a = values[1]
-
-
-def _acquire(channel: PulseChannel, values: list[float]) -> None:
-    channel.acquire = (_flag(values[0]), _flag(values[1]))
-
-
-def _spot(channel: PulseChannel, values: list[float]) -> None:
-    if not 0.0 <= values[0] < values[1] <= 1.0:
-        raise KxciError(-969)
-    channel.spot = (values[0], values[1])
-
-
-def _margins(channel: PulseChannel, values: list[float]) -> None:
-    if min(values) < 0.0:
-        raise KxciError(-969)
-    channel.margins = (values[0], values[1])
-
-
-def _load(channel: PulseChannel, values: list[float]) -> None:
-    if not 1.0 <= values[0] <= 1e7:
-        raise KxciError(-969)
-    channel.load_ohm = values[0]
-
-
-def _llec(channel: PulseChannel, values: list[float]) -> None:
-    channel.llec = _flag(values[0])
-
-
-def _retain(channel: PulseChannel, values: list[float]) -> None:
-    channel.retain = _flag(values[0])
-
-
-def _connection(channel: PulseChannel, values: list[float]) -> None:
-    """Compensation of cables: the cables of a simulated bench have none to compensate."""
-    if values[0] not in (0.0, 1.0, 2.0):
-        raise KxciError(-969)
-    _flag(values[1])
-
-
-def _train(channel: PulseChannel, values: list[float]) -> None:
-    channel.base_v, channel.amplitude_v = values
-    channel.sweep = []
-
-
-def _levels(start: float, stop: float, step: float, base: float) -> list[tuple[float, float]]:
-    if step == 0.0:
-        raise KxciError(-969)
-    count = int(abs(stop - start) / abs(step) + 1e-6) + 1
-    if count > 65_536:
-        raise KxciError(-949)
-    return [(base, float(each)) for each in start + np.copysign(abs(step), stop - start) * np.arange(count)]
-
-
-def _sweep(channel: PulseChannel, values: list[float]) -> None:
-    start, stop, step, base, *dual = values
-    found = _levels(start, stop, step, base)
-    channel.sweep = found + found[-2::-1] if dual and _flag(dual[0]) else found
-    channel.base_v = base
-
-
-def _step(channel: PulseChannel, values: list[float]) -> None:
-    start, stop, step, base = values
-    channel.step = _levels(start, stop, step, base)
-    channel.base_v = base

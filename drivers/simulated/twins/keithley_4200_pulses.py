@@ -18,7 +18,7 @@ __all__ = ["LLEC_OHM", "OUTPUT_OHM", "POINTS_MAX", "PulseChannel", "drive", "out
 
 OUTPUT_OHM = 50.0
 LLEC_OHM = 0.5
-"""Default: what load-line effect compensation leaves of the output resistance."""
+"""Default: what load-line effect compensation leaves of the output resistance; its trial pulses are not played."""
 POINTS_MAX = 65536
 _SHORTEST_S = {10.0: (60e-9, 40e-9, 20e-9), 40.0: (500e-9, 250e-9, 50e-9)}
 """Source range -> shortest period, width, edge."""
