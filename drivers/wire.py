@@ -88,6 +88,7 @@ class Wire:
     def _hang_up(self) -> None:
         """Close the resource and keep the manager: a simulated bench would be saved and let go with it."""
         resource, self._resource = self._resource, None
+        self._buffer.clear()
         if resource is not None:
             with suppress(Exception):  # a broken link cannot be closed in good order
                 resource.close()
