@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from drivers.errors import LinkError, LinkTimeout, MalformedAnswer
+from drivers.errors import LinkError, LinkTimeout, MalformedAnswer, ReplayMismatch
+from drivers.recording import Tape
 from drivers.visa_resource import manager_of, opened_resource, release_manager, socket_of
 
 __all__ = ["Wire"]
@@ -34,8 +35,8 @@ class Wire:
         As for ``pyvisa.ResourceManager``: ``"@py"``, ``"bench.yaml@pcm"``.
     timeout_s : float
         How long an answer may take.
-    transcript : callable or list, optional
-        Gets one line per message and reply.
+    transcript : callable, list or Tape, optional
+        Gets one line per message and reply; a tape (:class:`drivers.recording.Recorder`) gets their very bytes.
 
     Raises
     ------
@@ -54,9 +55,11 @@ class Wire:
         self.address, self.backend, self.timeout_s = address, backend, timeout_s
         self.messages = 0
         self._lock = threading.RLock()
-        self._note: Callable[[str], object] | None = (
-            transcript.append if hasattr(transcript, "append") else transcript
-        )
+        self._tape: Tape | None = transcript if isinstance(transcript, Tape) else None
+        self._note: Callable[[str], object] | None = None
+        if self._tape is None:
+            self._note = transcript.append if hasattr(transcript, "append") else transcript
+        self._heard = bytearray()
         self._manager: Any = None
         self._resource: Any = None
         self._buffer = bytearray()
@@ -84,11 +87,18 @@ class Wire:
             self._buffer.clear()
             self._termchar: bool | None = None
             self._waits_s = self.timeout_s
+            if self._tape is not None:
+                self._tape.event(self.address, "open")
 
     def _hang_up(self) -> None:
         """Close the resource and keep the manager: a simulated bench would be saved and let go with it."""
         resource, self._resource = self._resource, None
         self._buffer.clear()
+        if self._tape is not None and resource is not None:
+            with suppress(ReplayMismatch):  # half a reply: what broke the link is being raised
+                self._reply_is_over()
+            self._heard.clear()
+            self._tape.event(self.address, "close")
         if resource is not None:
             with suppress(Exception):  # a broken link cannot be closed in good order
                 resource.close()
@@ -111,6 +121,9 @@ class Wire:
     def _send(self, data: bytes) -> None:
         """Send bytes as one message."""
         self._opened()
+        if self._tape is not None:
+            self._reply_is_over()
+            self._tape.sent(self.address, data)
         self.messages += 1
         try:
             self._resource.visalib.write(self._resource.session, data)
@@ -120,6 +133,14 @@ class Wire:
     def _opened(self) -> None:
         if self._resource is None:
             raise LinkError(f"the link to {self.address} is closed; open it again", address=self.address)
+
+    def _reply_is_over(self) -> None:
+        """Give the tape what was received and is not waiting in the buffer."""
+        count = len(self._heard) - len(self._buffer)
+        if self._tape is not None and count > 0:
+            data = bytes(self._heard[:count])
+            del self._heard[:count]
+            self._tape.heard(self.address, data)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -148,7 +169,10 @@ class Wire:
         try:
             connection = socket_of(resource)
             if connection is not None:
-                return self._receive_from(connection, count, left_s)
+                data = self._receive_from(connection, count, left_s)
+                if self._tape is not None:
+                    self._heard += data
+                return data
             self._set_termchar(termchar)
             with resource.visalib.ignore_warning(resource.session, self._more_to_come):
                 data, status = resource.visalib.read(resource.session, count)
@@ -158,6 +182,8 @@ class Wire:
             )
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
+        if self._tape is not None:
+            self._heard += data
         return bytes(data) if not isinstance(data, bytes) else data
 
     def _receive_from(self, connection: socket.socket, count: int, timeout_s: float) -> bytes:

@@ -128,7 +128,7 @@ class ServiceRequests:
                 for handler in list(self._handlers):
                     try:
                         handler()
-                    except Exception:
+                    except Exception:  # noqa: BLE001 - a handler that fails must not silence the others
                         _log.exception("an event handler failed")
             if not waited and (due_s := self._link.due_s()) is not None:
                 self._link.pass_s(due_s)

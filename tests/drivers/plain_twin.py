@@ -52,11 +52,11 @@ def write_plain_bench(folder: Path, *names: str, file: str = "bench.yaml") -> Pa
 def bench_text(*names: str) -> str:
     lines = ["version: 1", "name: plain bench", "instruments:"]
     chosen = names or tuple(ADDRESSES)
-    for name in chosen:
-        lines.append(
-            f'  {name}: {{driver: keithley-2600, address: "{ADDRESSES[name]}", backend: "@pcm", '
-            "simulated: {model: plain}}"
-        )
+    lines += [
+        f'  {name}: {{driver: keithley-2600, address: "{ADDRESSES[name]}", backend: "@pcm", '
+        "simulated: {model: plain}}"
+        for name in chosen
+    ]
     lines.append("wiring:")
     lines += [f"  - {name}.a -- 100 kOhm -- ground" for name in chosen]
     return "\n".join(lines) + "\n"

@@ -87,7 +87,9 @@ def test_every_address_is_listed_and_opens(manager: pyvisa.ResourceManager) -> N
             assert link.query("*IDN?") == IDN
 
 
-@pytest.mark.parametrize(("spelling", "address"), [("GPIB::26", GPIB), ("gpib0::26::INSTR", GPIB), ("ASRL3", SERIAL)])
+@pytest.mark.parametrize(
+    ("spelling", "address"), [("GPIB::26", GPIB), ("gpib0::26::INSTR", GPIB), ("ASRL3", SERIAL)]
+)
 def test_other_spellings_lead_to_the_same_instrument(
     manager: pyvisa.ResourceManager, spelling: str, address: str
 ) -> None:
@@ -95,7 +97,9 @@ def test_other_spellings_lead_to_the_same_instrument(
     assert link_to(manager, spelling).query("SOUR:VOLT?") == "5.000000E-01"
 
 
-@pytest.mark.parametrize("address", ["GPIB0::27::INSTR", "GPIB1::26::INSTR", "TCPIP0::plain::5026::SOCKET", "ASRL4"])
+@pytest.mark.parametrize(
+    "address", ["GPIB0::27::INSTR", "GPIB1::26::INSTR", "TCPIP0::plain::5026::SOCKET", "ASRL4"]
+)
 def test_an_unknown_address_is_not_found(manager: pyvisa.ResourceManager, address: str) -> None:
     refused(StatusCode.error_resource_not_found, manager.open_resource, address)
 
@@ -139,7 +143,9 @@ def test_partial_reads_and_what_each_says(manager: pyvisa.ResourceManager, addre
     assert library.read(session, 100) == (b"def\n", StatusCode.success)
 
 
-def test_a_serial_line_ends_reads_at_a_line_feed_unless_told_otherwise(manager: pyvisa.ResourceManager) -> None:
+def test_a_serial_line_ends_reads_at_a_line_feed_unless_told_otherwise(
+    manager: pyvisa.ResourceManager,
+) -> None:
     link = link_to(manager, SERIAL, read_termination=None, timeout=50)
     assert isinstance(link, SerialInstrument)
     link.write("ECHO? a\nECHO? b")
@@ -150,7 +156,9 @@ def test_a_serial_line_ends_reads_at_a_line_feed_unless_told_otherwise(manager: 
 
 
 @pytest.mark.parametrize("address", ADDRESSES.values())
-def test_blocks_of_every_byte_value(manager: pyvisa.ResourceManager, bench: SimulatedBench, address: str) -> None:
+def test_blocks_of_every_byte_value(
+    manager: pyvisa.ResourceManager, bench: SimulatedBench, address: str
+) -> None:
     link = link_to(manager, address)
     if address == SERIAL:  # its reads end at line feeds, in blocks too
         link.set_visa_attribute(ResourceAttribute.asrl_end_in, constants.SerialTermination.none)
@@ -251,7 +259,9 @@ def test_serial_poll_and_trigger(
 
 
 @pytest.mark.parametrize("address", STREAMS)
-def test_a_stream_has_neither_poll_nor_trigger_nor_events(manager: pyvisa.ResourceManager, address: str) -> None:
+def test_a_stream_has_neither_poll_nor_trigger_nor_events(
+    manager: pyvisa.ResourceManager, address: str
+) -> None:
     link = link_to(manager, address)
     refused(StatusCode.error_nonsupported_operation, link.read_stb)
     refused(StatusCode.error_nonsupported_operation, link.assert_trigger)

@@ -64,7 +64,13 @@ def saying(*replies: bytes) -> Iterator[str]:
 
 def broken(link: MessageLink) -> None:
     """A link that broke stays unusable until it is opened again."""
-    for use in (lambda: link.query("*IDN?"), lambda: link.write("*RST"), link.read, link.status_byte, link.clear):
+    for use in (
+        lambda: link.query("*IDN?"),
+        lambda: link.write("*RST"),
+        link.read,
+        link.status_byte,
+        link.clear,
+    ):
         with pytest.raises(LinkError, match="closed"):
             use()
 
