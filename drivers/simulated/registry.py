@@ -217,6 +217,13 @@ class SimulatedBench(SharedBench):
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
     @property
+    def models(self) -> dict[str, str]:
+        """What is simulated, by name in the bench file."""
+        names = [each.name for each in self.instruments.values()]
+        entries = ((name, self._bench.instruments[name].simulated) for name in names)
+        return {name: entry.model for name, entry in entries if entry is not None}
+
+    @property
     def boards(self) -> dict[str, SimulatedInstrument]:
         """The simulated chip controllers, by name in the bench file."""
         found = self.instruments.values()
