@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
+    Discriminator,
     Field,
     PrivateAttr,
+    Tag,
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from drivers.bench_fields import Amperes, Number, Seconds, Section, Siemens, Volts
 from drivers.bench_instruments import BenchInstrument, ChipEntry, DiscreteChip, Instrument
 from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits, SimulatedTwin
+from drivers.bench_wiring import Wiring
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -122,6 +126,12 @@ class References(Section):
         return (first * geometry.cols + np.arange(geometry.cols)).reshape(-1).astype(np.uint32)
 
 
+def _kind(entry: Any) -> str:
+    """Tell which kind of section an instrument is."""
+    driver = entry.get("driver") if isinstance(entry, dict) else getattr(entry, "driver", None)
+    return driver if driver in ("pcm-controller", "discrete") else "instrument"
+
+
 class BenchFile(Section):
     """A bench file; made by :func:`load_bench`.
 
@@ -144,13 +154,25 @@ class BenchFile(Section):
     version: Literal[1]
     name: str = Field(min_length=1, max_length=200)
     instruments: dict[
-        str, Annotated[Instrument | DiscreteChip | BenchInstrument, Field(discriminator="driver")]
+        str,
+        Annotated[
+            Annotated[Instrument, Tag("pcm-controller")]
+            | Annotated[DiscreteChip, Tag("discrete")]
+            | Annotated[BenchInstrument, Tag("instrument")],
+            Discriminator(_kind),
+        ],
     ] = Field(min_length=1)
     wiring: tuple[str, ...] = Field(default=(), strict=False)
     envelope: Envelope = Envelope()
     references: References | None = None
     _path: Path = PrivateAttr(default=Path())
     _text: str = PrivateAttr(default="")
+    _connections: Wiring = PrivateAttr(default_factory=Wiring)
+
+    @property
+    def connections(self) -> Wiring:
+        """What the lines of ``wiring`` say."""
+        return self._connections
 
     @property
     def chips(self) -> dict[str, ChipEntry]:
@@ -190,6 +212,13 @@ class BenchFile(Section):
             kept = instrument.read_calibration
             if kept is not None and (other := calibrations.setdefault(kept, name)) != name:
                 raise ValueError(f"{other} and {name} have the same read calibration {kept}")
+        return self
+
+    @model_validator(mode="after")
+    def _wires_have_two_ends(self) -> BenchFile:
+        self._connections, problems = Wiring.read(self.wiring, self.instruments)
+        if problems:
+            raise PydanticCustomError("wiring", "{problems}", {"problems": problems})
         return self
 
     @model_validator(mode="after")
@@ -236,7 +265,7 @@ def load_bench(path: str | Path) -> BenchFile:
     try:
         bench = BenchFile.model_validate(data, context={"folder": path.parent}, by_alias=True, by_name=False)
     except ValidationError as error:
-        raise BenchError(path, tuple(_problem(found) for found in error.errors())) from error
+        raise BenchError(path, _problems(error.errors())) from error
     bench._path = path
     bench._text = text
     return bench
@@ -276,21 +305,33 @@ def _parse(path: Path, text: str) -> Any:
     return data
 
 
+def _problems(found: list[ErrorDetails]) -> tuple[str, ...]:
+    """One line each; of an instrument whose driver is not known, that alone can be told."""
+
+    def names_driver(each: ErrorDetails) -> bool:
+        return each["loc"][:1] == ("instruments",) and each["loc"][3:] == ("driver",)
+
+    strange = {each["loc"][:3] for each in found if names_driver(each)}
+    lines: list[str] = []
+    for each in found:
+        if each["type"] == "wiring":
+            lines += [f"wiring: {problem}" for problem in each["ctx"]["problems"]]
+        elif names_driver(each) or each["loc"][:3] not in strange:
+            lines.append(_problem(each))
+    return tuple(lines)
+
+
 def _problem(found: ErrorDetails) -> str:
     """One line for one thing pydantic found."""
     parts = [str(part) for part in found["loc"] if part != "[key]"]
     kind, context = found["type"], found.get("ctx", {})
     if parts[:1] == ["instruments"] and len(parts) > 2:
-        del parts[2]  # the driver, by which pydantic chose the kind of section
-    if kind.startswith("union_tag"):
-        parts.append("driver")
+        del parts[2]  # the kind of section
     where = ".".join(parts) or "file"
     if kind == "extra_forbidden":
         what = "there is no such key"
-    elif kind in ("missing", "union_tag_not_found"):
+    elif kind == "missing":
         what = "is missing"
-    elif kind == "union_tag_invalid":
-        what = f"is {context['tag']!r}; possible is {context['expected_tags']}"
     elif kind == "value_error":
         what = str(context["error"])
     elif kind == "string_type":

@@ -137,6 +137,17 @@ class MessageLink(Wire):
         """
         with self._lock:
             self._asked(message)
+            return self.read_bytes(count, timeout_s=timeout_s)
+
+    def read_bytes(self, count: int, *, timeout_s: float | None = None) -> bytes:
+        """Return exactly `count` bytes of replies nobody asks for, whatever their values (FLEX binary data).
+
+        Raises
+        ------
+        LinkTimeout, LinkError
+            The link is closed then.
+        """
+        with self._lock:
             deadline = self._deadline(timeout_s)
             try:
                 data = self._exactly(count, deadline)

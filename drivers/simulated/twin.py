@@ -35,9 +35,12 @@ class Twin(ABC):
         What ends a message on a stream.
     watched : int
         Links on which somebody waits for service requests.
+    discards_unread : bool
+        A new message discards the reply nobody read, where messages end by a line (IEEE 488.2); False: it stays.
     """
 
     message_end = b"\n"
+    discards_unread = True
 
     def __init__(self, name: str, bench: Bench, lock: FairLock) -> None:
         self.name, self.bench, self.lock = name, bench, lock

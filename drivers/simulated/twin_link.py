@@ -89,7 +89,7 @@ class TwinLink:
             message = twin.frame(self._input, ended=ended)
             if message is None:
                 break
-            if not self._stream and self.output:
+            if not self._stream and self.output and twin.discards_unread:
                 self.output.clear()
                 twin.interrupted(self)
             twin.bench.pass_s(self._message_s + self._byte_s * (len(message) + 1))
