@@ -72,7 +72,9 @@ class ScpiInstrument(Instrument):
             hint = next((words for pattern, words in _OTHERS if re.fullmatch(pattern, model)), None)
             if hint is None:
                 raise
-            raise WrongInstrument(f"{error}; {hint}, and needs the driver for that", **error.numbers) from None
+            raise WrongInstrument(
+                f"{error}; {hint}, and needs the driver for that", **error.numbers
+            ) from None
 
     # ---- errors -------------------------------------------------------------------------------------------
     def tell(self, command: str | bytes) -> None:

@@ -84,6 +84,9 @@ class Wire:
             except BaseException:
                 self.close()
                 raise
+            # Looked up once, since every message needs them.
+            self._library, self._session = self._resource.visalib, self._resource.session
+            self._socket = socket_of(self._resource)
             self._buffer.clear()
             self._termchar: bool | None = None
             self._waits_s = self.timeout_s
@@ -126,7 +129,7 @@ class Wire:
             self._tape.sent(self.address, data)
         self.messages += 1
         try:
-            self._resource.visalib.write(self._resource.session, data)
+            self._library.write(self._session, data)
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
 
@@ -165,17 +168,17 @@ class Wire:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             self._timed_out()
-        resource = self._resource
+        library = self._library
         try:
-            connection = socket_of(resource)
-            if connection is not None:
-                data = self._receive_from(connection, count, left_s)
+            if self._socket is not None:
+                data = self._receive_from(self._socket, count, left_s)
                 if self._tape is not None:
                     self._heard += data
                 return data
-            self._set_termchar(termchar)
-            with resource.visalib.ignore_warning(resource.session, self._more_to_come):
-                data, status = resource.visalib.read(resource.session, count)
+            if self._termchar is not termchar:
+                self._set_termchar(termchar)
+            with library.ignore_warning(self._session, self._more_to_come):
+                data, status = library.read(self._session, count)
             # pyvisa-py calls the END of a HiSLIP message a termination character.
             self._at_end = status == self._message_ends or (
                 status == self._termchar_read and not self._ends_with_termchar(data)
@@ -204,11 +207,10 @@ class Wire:
             self._waits_s = seconds
 
     def _set_termchar(self, on: bool) -> None:
-        if self._termchar is not on:
-            from pyvisa.constants import ResourceAttribute
+        from pyvisa.constants import ResourceAttribute
 
-            self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
-            self._termchar = on
+        self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
+        self._termchar = on
 
     def _ends_with_termchar(self, data: bytes) -> bool:
         """Whether what was read ends with the character that may have stopped it."""

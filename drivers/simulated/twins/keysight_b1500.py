@@ -189,6 +189,10 @@ class KeysightB1500Twin(Twin):
         self._raised &= ~(REQUEST | (self.enabled & (ERROR | INTERLOCK)))
         return byte
 
+    def peek_status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read."""
+        return 0 if self._deaf else self.status()
+
     def _request(self) -> None:
         if self._raised & self.enabled:
             self._raised |= REQUEST

@@ -288,6 +288,10 @@ class LakeShoreTwin(Twin):
         self._served = reasons  # a poll takes the request back until there is another reason
         return value if new else value & ~64
 
+    def peek_status(self, link: TwinLink) -> int:  # noqa: D102
+        value = self._stb(output=bool(link.output))
+        return value if value & self._sre & ~64 & ~self._served else value & ~64
+
     def interrupted(self, link: TwinLink) -> None:  # noqa: D102
         self._esr |= _QYE
 

@@ -246,6 +246,21 @@ class ScpiTwin(Twin):
         self._go_on()
         return self.status_value(link) | (0x40 if _session(link).service.polled() else 0)
 
+    def peek_status(self, link: TwinLink) -> int:
+        """Return the status byte with RQS, which stays."""
+        session = _session(link)
+        self._note(link, session)
+        return self.status_value(link) | (0x40 if session.service.requested else 0)
+
+    def due_s(self) -> float | None:
+        """Return seconds until the next operation ends."""
+        ends = [op.end_ns for op in self.operations if op.end_ns is not None]
+        return max(0, min(ends) - self.bench.now_ns) * 1e-9 if ends else None
+
+    def time_passed(self) -> None:
+        """End what is over, and go on with what waited for it."""
+        self._go_on()
+
     def cleared(self, link: TwinLink) -> None:
         """Forget the messages of a link; settings and the error queue stay."""
         _session(link).forget()
