@@ -228,7 +228,8 @@ class Wire:
         if isinstance(error, pyvisa.errors.VisaIOError) and error.error_code == StatusCode.error_timeout:
             self._timed_out(error)
         # pyvisa-py raises a bare RuntimeError where a HiSLIP link is cut or out of step.
-        if isinstance(error, pyvisa.errors.Error | OSError | AttributeError | RuntimeError):
+        bare = type(error) is RuntimeError
+        if bare or isinstance(error, pyvisa.errors.Error | OSError | AttributeError):
             raise LinkError(
                 f"the link to {self.address} broke ({error}); check the board and its cable",
                 address=self.address,

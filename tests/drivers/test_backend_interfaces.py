@@ -378,6 +378,38 @@ def test_a_handler_is_told_when_a_sweep_ends(manager: pyvisa.ResourceManager) ->
     link.close()
 
 
+@pytest.mark.parametrize(
+    ("driver", "model"),
+    [
+        ("keithley-2600", "keithley-2636b"),
+        ("keysight-81160a", "keysight-81160a"),
+        ("lakeshore-336", "lakeshore-336"),
+    ],
+)
+def test_instruments_ask_for_service_when_their_reply_is_there(
+    tmp_path: Path, driver: str, model: str
+) -> None:
+    path = tmp_path / "real.yaml"
+    path.write_text(
+        "version: 1\nname: t\ninstruments:\n"
+        f'  it: {{driver: {driver}, address: "{GPIB}", backend: "@pcm", simulated: {{model: {model}}}}}\n'
+    )
+    manager = pyvisa.ResourceManager(f"{path}@pcm")
+    link = link_to(manager, GPIB)
+    assert isinstance(link, GPIBInstrument)
+    link.write("*CLS")
+    link.write("*SRE 16")
+    link.enable_event(SRQ, QUEUE)
+    assert link.wait_on_event(SRQ, 1, capture_timeout=True).timed_out
+    for _ in range(2):
+        link.write("*IDN?")
+        link.wait_for_srq(timeout=100)
+        assert not link.stb & 0x40  # polled once, and no new reason since
+        assert link.read().count(",") == 3
+        link.stb  # noqa: B018 - the reason is gone
+    manager.close()
+
+
 # ---- slow operations
 
 
