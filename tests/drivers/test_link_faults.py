@@ -229,3 +229,28 @@ def test_a_plain_visa_program_sees_what_visa_says(monkeypatch: pytest.MonkeyPatc
                 manager.open_resource(address)
             assert caught.value.error_code == StatusCode.error_resource_not_found
         manager.close()
+
+
+def test_faults_can_be_spelled(reached: Reached) -> None:
+    for words in ("garbage=5@1", "cut=0", "vanish@4"):
+        reached.faults.arm(words)
+    link = reached.link()
+    assert link.query("ECHO? 1") == "1"
+    with pytest.raises(MalformedAnswer):
+        link.query("ECHO? 2")
+    link.reopen()
+    with pytest.raises(LinkTimeout):
+        link.query("ECHO? 3")
+    link.reopen()
+    assert link.query("ECHO? 4") == "4"
+    with pytest.raises(LinkError):
+        link.query("ECHO? 5")
+    assert reached.faults.gone
+
+
+@pytest.mark.parametrize("words", ["", "smoke", "delay", "delay=soon", "cut=x", "cut@y", "vanish@1@2"])
+def test_what_is_no_fault(words: str) -> None:
+    faults = LinkFaults()
+    with pytest.raises(ValueError, match="fault"):
+        faults.arm(words)
+    assert not faults.armed

@@ -290,6 +290,12 @@ def test_what_cannot_be_served_so(tmp_path: Path) -> None:
     bench = write_bench(tmp_path)
     refused(labkit("simulate", bench, "--fault", "chip.cut"), 4, "chip.cut", "SIM:FAUL")
     refused(labkit("simulate", bench, "--instrument", "smu"), 4, "'smu'", "chip")
+    smu = tmp_path / "smu.yaml"
+    smu.write_text(
+        "version: 1\nname: t\ninstruments:\n  smu: {driver: keithley-2600, address: GPIB0::26::INSTR, "
+        'backend: "@pcm", simulated: {model: keithley-2636b}}\n'
+    )
+    refused(labkit("simulate", smu, "--fault", "smu.smoke"), 4, "smoke", "vanish")
     two = write_bench(
         tmp_path,
         ("envelope:", BENCH.partition("instruments:\n")[2].partition("envelope:")[0].replace("chip", "chap")
