@@ -120,6 +120,8 @@ class MessageLink(Wire):
                 raise
             if self._note is not None:
                 self._note(_noted("<", data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data.decode("latin-1")
 
     def query_bytes(self, message: str | bytes, count: int, *, timeout_s: float | None = None) -> bytes:
@@ -154,6 +156,8 @@ class MessageLink(Wire):
                 raise
             if self._note is not None:
                 self._note(_noted("<", data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data
 
     def query_block(self, message: str | bytes, *, timeout_s: float | None = None) -> bytes:
@@ -183,6 +187,8 @@ class MessageLink(Wire):
                 raise
             if self._note is not None:
                 self._note(_noted("<", head + digits + data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data
 
     # ---- beside the messages ------------------------------------------------------------------------------
@@ -197,15 +203,21 @@ class MessageLink(Wire):
         with self._lock:
             self._opened()
             try:
-                return int(self._resource.read_stb())
+                byte = int(self._resource.read_stb())
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break
                 self._break(error)
+            if self._tape is not None:
+                self._tape.event(self.address, "poll", byte)
+            return byte
 
     def clear(self) -> None:
         """Device clear: the instrument forgets what it was told and what it had to say."""
         with self._lock:
             self._opened()
             self._buffer.clear()
+            if self._tape is not None:
+                self._reply_is_over()
+                self._tape.event(self.address, "clear")
             try:
                 self._resource.clear()
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break
@@ -215,6 +227,9 @@ class MessageLink(Wire):
         """Send the interface's trigger (GET)."""
         with self._lock:
             self._opened()
+            if self._tape is not None:
+                self._reply_is_over()
+                self._tape.event(self.address, "trigger")
             try:
                 self._resource.assert_trigger()
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break

@@ -28,7 +28,8 @@ from pyvisa.typing import VISAEventContext, VISAHandler, VISARMSession, VISASess
 from pyvisa.util import DebugInfo, LibraryPath
 
 from drivers.simulated.link import Port
-from drivers.simulated.registry import SimulatedBench, open_bench
+from drivers.simulated.registry import open_shared
+from drivers.simulated.shared_bench import SharedBench
 from drivers.simulated.transport import Transport
 from drivers.simulated.visa_session import VisaSession
 
@@ -58,7 +59,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
 
     def _init(self) -> None:
         self._next_handle = 1
-        self._managers: dict[int, SimulatedBench] = {}
+        self._managers: dict[int, SharedBench] = {}
         self._ended: set[int] = set()
         self._sessions: dict[int, VisaSession] = {}
         self._contexts: dict[int, EventType] = {}
@@ -88,7 +89,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
     def open_default_resource_manager(self) -> tuple[VISARMSession, StatusCode]:
         """Open the bench file the library is named after."""
         handle = self._new_handle()
-        self._managers[handle] = open_bench(str(self.library_path))
+        self._managers[handle] = open_shared(str(self.library_path))
         return VISARMSession(handle), self._return(handle, StatusCode.success)
 
     def list_resources(self, session: VISARMSession, query: str = "?*::INSTR") -> tuple[str, ...]:
@@ -323,7 +324,7 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
             self._contexts.pop(context, None)
 
 
-def _find(bench: SimulatedBench, name: str) -> Port | None:
+def _find(bench: SharedBench, name: str) -> Port | None:
     """Find what an address leads to, however it is spelled: ``GPIB::26`` is ``GPIB0::26::INSTR``."""
     found = bench.find(name)
     if found is not None:

@@ -117,10 +117,8 @@ class HislipServer:
             first = channel.receive()
             if first.kind == Kind.INITIALIZE:
                 self._serve_sync(channel, first)
-            elif first.kind == Kind.ASYNC_INITIALIZE:
-                self._of(first).serve_async(channel)
             else:
-                raise Malformed(Fatal.SEQUENCE, "a channel begins with Initialize or AsyncInitialize")
+                self._of(first).serve_async(channel)
         except Malformed as error:
             HislipSession.fail(channel, error)
         except (Ended, ConnectionRefusedError):
@@ -153,6 +151,8 @@ class HislipServer:
                 del self._sessions[number]
 
     def _of(self, first: Message) -> HislipSession:
+        if first.kind != Kind.ASYNC_INITIALIZE:
+            raise Malformed(Fatal.SEQUENCE, "a channel begins with Initialize or AsyncInitialize")
         with self._guard:
             session = self._sessions.get(first.parameter)
         if session is None or session.is_complete:

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -190,10 +191,8 @@ class Channel:
 
     def close(self) -> None:
         """Close the connection; whoever waits for it ends."""
-        try:
+        with suppress(OSError):  # the other side was quicker
             self._peer.shutdown(socket.SHUT_RDWR)
-        except OSError:  # the other side was quicker
-            pass
         self.wake()
 
     def release(self) -> None:

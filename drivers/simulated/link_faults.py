@@ -7,7 +7,7 @@
         bench.twins["smu"].faults.vanish()       # and the one after that is the last
 
 The instrument itself never knows: what it was told to do is done, only what it says does not arrive as it should.
-Several faults wait for their turn, one reply each.
+Several faults wait for their turn, one reply each; `after` lets that many replies through before.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class LinkFaults:
     """
 
     def __init__(self) -> None:
-        self._next: deque[Callable[[TwinLink, Reply], None]] = deque()
+        self._next: deque[tuple[int, Callable[[TwinLink, Reply], None]]] = deque()
+        self._passed = 0
         self._vanish_after: int | None = None
         self._keep = 0
         self.gone = False
@@ -52,24 +53,51 @@ class LinkFaults:
         return bool(self._next) or self._vanish_after is not None or self.gone
 
     # ---- arming ---------------------------------------------------------------------------------------------
-    def cut(self, keep: int | None = None) -> None:
+    def arm(self, words: str) -> None:
+        """Arm a fault that is spelled ``kind[=value][@after]``, as in ``delay=0.5@20``.
+
+        The value is the bytes kept (cut, vanish), the seconds (delay) or the seed (garbage).
+
+        Raises
+        ------
+        ValueError
+            There is no such fault, or the value is no number.
+        """
+        what, _, after = words.partition("@")
+        kind, given, value = what.partition("=")
+        if kind not in FAULTS:
+            raise ValueError(f"{words!r} is no fault; there are {', '.join(FAULTS)}")
+        try:
+            wait = int(after or 0)
+            if kind == "delay":
+                self.delay(float(value), after=wait)
+            elif kind == "vanish":
+                self.vanish(wait, keep=int(value or 0))
+            elif kind == "garbage":
+                self.garbage(int(value or 0), after=wait)
+            else:
+                self.cut(int(value) if given else None, after=wait)
+        except ValueError:
+            raise ValueError(f"{words!r}: a fault is spelled like delay=0.5, cut=10 or vanish@20") from None
+
+    def cut(self, keep: int | None = None, *, after: int = 0) -> None:
         """Lose everything behind the first `keep` bytes of a reply, its end too; None: behind half of it."""
 
         def act(link: TwinLink, reply: Reply) -> None:
             reply.cut(reply.size // 2 if keep is None else keep)
             reply.end = False
 
-        self._next.append(act)
+        self._next.append((after, act))
 
-    def delay(self, seconds: float) -> None:
+    def delay(self, seconds: float, *, after: int = 0) -> None:
         """Hold back a reply, and those behind it, for `seconds` of wall time."""
 
         def act(link: TwinLink, reply: Reply) -> None:
             reply.not_before = time.monotonic() + seconds
 
-        self._next.append(act)
+        self._next.append((after, act))
 
-    def garbage(self, seed: int = 0) -> None:
+    def garbage(self, seed: int = 0, *, after: int = 0) -> None:
         """Put noise in the place of a reply, with the end that the reply had."""
         noise = bytes(random.Random(seed).choices(_NOISE, k=_NOISE_BYTES))  # noqa: S311 - noise, no secret
 
@@ -79,7 +107,7 @@ class LinkFaults:
                 pieces.append(b"\n")
             reply.pieces = pieces
 
-        self._next.append(act)
+        self._next.append((after, act))
 
     def vanish(self, after: int = 0, *, keep: int = 0) -> None:
         """Let the instrument disappear in the middle of the message that comes `after` that many others.
@@ -96,6 +124,7 @@ class LinkFaults:
     def clear(self) -> None:
         """Disarm everything."""
         self._next.clear()
+        self._passed = 0
         self.come_back()
 
     # ---- acting: called by the link, the instrument's lock is held ------------------------------------------------
@@ -107,7 +136,12 @@ class LinkFaults:
             reply.cut(self._keep)
             reply.end = False
         elif self._next:
-            self._next.popleft()(link, reply)
+            after, act = self._next[0]
+            self._passed += 1
+            if self._passed > after:
+                self._next.popleft()
+                self._passed = 0
+                act(link, reply)
 
     def obeyed(self, link: TwinLink) -> None:
         """Count a message that was acted on."""

@@ -6,18 +6,18 @@ reach the same boards. A bench lives as long as somebody holds it; then its chip
 
 from __future__ import annotations
 
-import atexit
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from drivers.bench_instruments import BenchInstrument
 from drivers.events import event_address
 from drivers.simulated.link_faults import LinkFaults
 from drivers.simulated.resource_lock import ResourceLock
+from drivers.simulated.shared_bench import SharedBench, shared
 from drivers.simulated.transport import Transport
 from drivers.simulated.twin import Twin, TwinLink
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.controller_events import Listener
     from drivers.simulated.link import Port
+    from drivers.simulated.replay import ReplayBench
     from drivers.simulated.scpi import Connection
     from drivers.simulated.world import World
 
@@ -36,13 +37,12 @@ __all__ = [
     "TwinPort",
     "build_controller",
     "open_bench",
+    "open_recording",
+    "open_shared",
 ]
 
 MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
-
-_open: dict[Path, SimulatedBench] = {}
-_guard = threading.RLock()  # a manager that is collected while a file is read gives its bench back in this thread
 
 
 @dataclass
@@ -153,7 +153,7 @@ class SimulatedEvents:
         return self.instrument.board.listen()
 
 
-class SimulatedBench:
+class SimulatedBench(SharedBench):
     """The simulated instruments of one bench file.
 
     Made by :func:`open_bench`; a context manager that gives the bench back.
@@ -169,9 +169,7 @@ class SimulatedBench:
     """
 
     def __init__(self, path: Path, bench: BenchFile) -> None:
-        self.path = path
-        self.holders = 0
-        self.instruments: dict[str, SimulatedInstrument | TwinPort] = {}
+        super().__init__(path)
         self.events: dict[str, SimulatedEvents] = {}
         self._bench = bench
         self._world: World | None = None
@@ -216,6 +214,13 @@ class SimulatedBench:
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
     @property
+    def models(self) -> dict[str, str]:
+        """What is simulated, by name in the bench file."""
+        names = [each.name for each in self.instruments.values()]
+        entries = ((name, self._bench.instruments[name].simulated) for name in names)
+        return {name: entry.model for name, entry in entries if entry is not None}
+
+    @property
     def boards(self) -> dict[str, SimulatedInstrument]:
         """The simulated chip controllers, by name in the bench file."""
         found = self.instruments.values()
@@ -240,28 +245,11 @@ class SimulatedBench:
         if self._world is not None:
             self._world.save()
 
-    def release(self) -> None:
-        """Give the bench back; the last holder's release saves and closes every board."""
-        with _guard:
-            self.holders -= 1
-            if self.holders > 0:
-                return
-            if _open.get(self.path) is self:
-                del _open[self.path]
-            self._close()
-
     def _close(self) -> None:
-        for instrument in self.instruments.values():
-            instrument.close()
+        super()._close()
         world, self._world = self._world, None
         if world is not None:
             world.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release()
 
 
 def _load(path: Path) -> BenchFile:
@@ -277,13 +265,29 @@ def open_bench(path: str | Path) -> SimulatedBench:
     ------
     Whatever ``drivers.bench.load_bench`` raises for a file that cannot be read.
     """
-    absolute = Path(path).expanduser().resolve()
-    with _guard:
-        bench = _open.get(absolute)
-        if bench is None:
-            bench = _open[absolute] = SimulatedBench(absolute, _load(absolute))
-        bench.holders += 1
-        return bench
+    bench = shared(path, lambda absolute: SimulatedBench(absolute, _load(absolute)))
+    assert isinstance(bench, SimulatedBench)  # noqa: S101 - no bench file is a recording
+    return bench
+
+
+def open_recording(path: str | Path) -> ReplayBench:
+    """Open a recording as a bench, or join whoever has it open; give it back with ``release()``.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read.
+    """
+    from drivers.simulated.replay import ReplayBench
+
+    bench = shared(path, ReplayBench)
+    assert isinstance(bench, ReplayBench)  # noqa: S101 - no recording is a bench file
+    return bench
+
+
+def open_shared(path: str | Path) -> SharedBench:
+    """Open a bench file, or a recording (``.rec``)."""
+    return open_recording(path) if Path(path).suffix.lower() == ".rec" else open_bench(path)
 
 
 def build_controller(simulated: Any, bench_path: Path, references: Any = None) -> SimulatedController:
@@ -326,13 +330,3 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
 
 
 MODELS["pcm-controller"] = build_controller
-
-
-@atexit.register
-def _close_all() -> None:
-    """Save what a program left open at its end."""
-    with _guard:
-        benches = list(_open.values())
-        _open.clear()
-    for bench in benches:
-        bench._close()

@@ -191,7 +191,7 @@ class _Link:
         return _WAIT_S if isinstance(twin, TwinLink) and twin.due_s() is not None else _IDLE_S
 
     def _idle(self) -> None:
-        """A host that says nothing lets the bench's time pass to the end of what a twin has under way."""
+        """Let the bench's time pass to the end of what a twin has under way: its host says nothing, so it waits."""
         twin = self.connection
         if isinstance(twin, TwinLink) and not twin.output and (due_s := twin.due_s()) is not None:
             twin.pass_s(due_s)

@@ -86,18 +86,18 @@ class Twin(ABC):
         """Return what a serial poll reads, and clear what it clears."""
         return 0x10 if link.output else 0
 
-    def status(self, link: TwinLink) -> int:
+    def peek_status(self, link: TwinLink) -> int:
         """Return what a serial poll would read, and clear nothing; bit 6: it asks for service."""
         return 0x10 if link.output else 0
 
     def due_s(self) -> float | None:
         """Return bench seconds until something under way ends, None where nothing is.
 
-        A read that finds no reply and a wait for a service request let that time pass, then call :meth:`live`.
+        A read that finds no reply and a wait for a service request let that time pass, then call :meth:`time_passed`.
         """
         return None
 
-    def live(self) -> None:
+    def time_passed(self) -> None:
         """Note that the bench's time has moved on by itself."""
 
     def cleared(self, link: TwinLink) -> None:

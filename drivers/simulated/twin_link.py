@@ -174,7 +174,7 @@ class TwinLink:
         """Tell whoever watches where the instrument has begun to ask for service; the lock must be held."""
         if self._on_service is None:
             return
-        byte = self.instrument.status(self)
+        byte = self.instrument.peek_status(self)
         before, self._asks = self._asks, bool(byte & 0x40)
         if self._asks and not before:
             self._on_service(byte)
@@ -188,7 +188,7 @@ class TwinLink:
         """Wait: let the bench's time pass until something in the instrument may have ended."""
         with signals_deferred(), self.instrument.lock:
             self.instrument.bench.pass_s(seconds)
-            self.instrument.live()
+            self.instrument.time_passed()
             if self.instrument.watched:
                 look_for_service(self.instrument)
             if self.on_change is not None:

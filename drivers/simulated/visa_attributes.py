@@ -91,7 +91,7 @@ class VisaAttributes:
 def _fixed(
     parsed: rname.ResourceName, interface: InterfaceType, manager: int
 ) -> dict[ResourceAttribute, Any]:
-    """What an address says, and what is the same for all."""
+    """Return what an address says, and what is the same for all."""
     board = str(getattr(parsed, "board", "0"))
     found: dict[ResourceAttribute, Any] = {
         _Attribute.resource_name: str(parsed),

@@ -19,6 +19,7 @@ _QUEUE_MAX = 50
 """Events kept before further ones are lost: the default of VI_ATTR_MAX_QUEUE_LENGTH."""
 
 _TICK_S = 0.005
+_AT_ONCE = 10_000
 _log = logging.getLogger(__name__)
 
 
@@ -100,11 +101,12 @@ class ServiceRequests:
         """Take an event out of the queue; where the instrument is at work, the bench's time moves on meanwhile."""
         if not self._mechanisms & int(EventMechanism.queue):
             return StatusCode.error_not_enabled
-        left_s = math.inf if timeout_s is None else timeout_s
+        left_s, at_once = math.inf if timeout_s is None else timeout_s, 0
         while not self._queue and left_s > 0 and (due_s := self._link.due_s()) is not None:
             step_s = min(due_s, left_s)
             self._link.pass_s(step_s)
-            if step_s == 0:
+            at_once += step_s == 0
+            if at_once > _AT_ONCE:  # it goes on for ever without any time passing
                 break
             left_s -= step_s
         deadline = time.monotonic() + left_s
@@ -128,7 +130,7 @@ class ServiceRequests:
                 for handler in list(self._handlers):
                     try:
                         handler()
-                    except Exception:
+                    except Exception:  # noqa: BLE001 - a handler that fails must not silence the others
                         _log.exception("an event handler failed")
             if not waited and (due_s := self._link.due_s()) is not None:
                 self._link.pass_s(due_s)

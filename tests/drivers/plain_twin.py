@@ -52,11 +52,11 @@ def write_plain_bench(folder: Path, *names: str, file: str = "bench.yaml") -> Pa
 def bench_text(*names: str) -> str:
     lines = ["version: 1", "name: plain bench", "instruments:"]
     chosen = names or tuple(ADDRESSES)
-    for name in chosen:
-        lines.append(
-            f'  {name}: {{driver: keithley-2600, address: "{ADDRESSES[name]}", backend: "@pcm", '
-            "simulated: {model: plain}}"
-        )
+    lines += [
+        f'  {name}: {{driver: keithley-2600, address: "{ADDRESSES[name]}", backend: "@pcm", '
+        "simulated: {model: plain}}"
+        for name in chosen
+    ]
     lines.append("wiring:")
     lines += [f"  - {name}.a -- 100 kOhm -- ground" for name in chosen]
     return "\n".join(lines) + "\n"
@@ -89,7 +89,7 @@ class PlainTwin(Twin):
         byte |= 0x20 if self.esr & self.ese else 0
         return byte | (0x04 if self.errors else 0)
 
-    def status(self, link: TwinLink) -> int:
+    def peek_status(self, link: TwinLink) -> int:
         reasons = self.summary(link) & self.sre & 0xBF
         if reasons & ~self.reasons:  # a new one: polled or not, an old one is no reason to ask again
             self.rqs = True
@@ -97,7 +97,7 @@ class PlainTwin(Twin):
         return self.summary(link) | (0x40 if self.rqs else 0)
 
     def status_byte(self, link: TwinLink) -> int:
-        byte = self.status(link)
+        byte = self.peek_status(link)
         self.rqs = False
         return byte
 
@@ -119,7 +119,7 @@ class PlainTwin(Twin):
             return None
         return max(0.0, (self.sweep_ends_ns - self.bench.now_ns) * 1e-9)
 
-    def live(self) -> None:
+    def time_passed(self) -> None:
         if self.sweep_ends_ns is not None and self.bench.now_ns >= self.sweep_ends_ns:
             self.sweep_ends_ns = None
             if self.tells_end:
@@ -141,7 +141,7 @@ class PlainTwin(Twin):
         return message
 
     def obey(self, message: bytes, link: TwinLink) -> None:
-        self.live()
+        self.time_passed()
         self.obeyed.append(message)
         head, _, rest = message.strip(b"\r\n ").partition(b" ")
         command = _COMMANDS.get(head.upper().decode("latin-1"))
@@ -157,7 +157,7 @@ class PlainTwin(Twin):
     def finish(self) -> None:
         if (left_s := self.due_s()) is not None:
             self.bench.pass_s(left_s)
-            self.live()
+            self.time_passed()
 
 
 def _reset(twin: PlainTwin, _: bytes) -> None:

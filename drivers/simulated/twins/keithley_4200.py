@@ -202,6 +202,14 @@ class Keithley4200Twin(Twin):
         self._ready = self._syntax = self._request = False
         return value
 
+    def peek_status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read."""
+        return self._state(bool(link.output))
+
+    def due_s(self) -> float | None:
+        """Return seconds until the test is over, None where none runs."""
+        return (self._busy_until_ns - self.bench.now_ns) * 1e-9 if self.busy else None
+
     def cleared(self, link: TwinLink) -> None:
         """Clear syntax error and request; data that is ready stays."""
         self._syntax = self._request = False

@@ -180,10 +180,6 @@ class KeysightB1500Twin(Twin):
         return _buffers(self._link).data_waiting
 
     # ---- status -------------------------------------------------------------------------------------------
-    def status(self, link: TwinLink) -> int:
-        """Return the status byte without clearing anything."""
-        return 0 if self._deaf else self.byte()
-
     def byte(self) -> int:
         """Return the status byte as ``*STB?`` tells it (instruments §2.2)."""
         byte = self._raised
@@ -197,6 +193,10 @@ class KeysightB1500Twin(Twin):
         byte = self.byte()
         self._raised &= ~(REQUEST | (self.enabled & (ERROR | INTERLOCK)))
         return byte
+
+    def peek_status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read."""
+        return 0 if self._deaf else self.byte()
 
     def _request(self) -> None:
         if self._raised & self.enabled:

@@ -283,13 +283,12 @@ class LakeShoreTwin(Twin):
     }
 
     # ---- the interface ----------------------------------------------------------------------------------------
-    def status(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
+    def peek_status(self, link: TwinLink) -> int:  # noqa: D102 - said by Twin
         value = self._stb(output=bool(link.output))
-        new = value & self._sre & ~self._served & ~64
-        return value if new else value & ~64
+        return value if value & self._sre & ~64 & ~self._served else value & ~64
 
     def status_byte(self, link: TwinLink) -> int:  # noqa: D102
-        value = self.status(link)
+        value = self.peek_status(link)
         self._served = value & self._sre & ~64  # the request is taken back until there is another reason
         return value
 

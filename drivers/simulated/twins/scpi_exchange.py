@@ -131,8 +131,9 @@ class ScpiExchange(Twin):
         self._go_on()
         return self.status_value(link) | (0x40 if _session(link).service.polled() else 0)
 
-    def status(self, link: TwinLink) -> int:
+    def peek_status(self, link: TwinLink) -> int:
         """Return what a serial poll would read, and take nothing back."""
+        self._note(link, _session(link))
         return self.status_value(link) | (0x40 if _session(link).service.requested else 0)
 
     def due_s(self) -> float | None:
@@ -140,8 +141,8 @@ class ScpiExchange(Twin):
         ends = [operation.end_ns for operation in self.operations if operation.end_ns is not None]
         return max(0, min(ends) - self.bench.now_ns) / 1e9 if ends else None
 
-    def live(self) -> None:
-        """Note what ended meanwhile."""
+    def time_passed(self) -> None:
+        """End what is over, and go on with what waited for it."""
         self._go_on()
 
     def cleared(self, link: TwinLink) -> None:
