@@ -22,6 +22,15 @@ def _address(value: str) -> str:
     return value
 
 
+def _driver(value: str) -> str:
+    from drivers.instruments import known_drivers
+
+    known = ("pcm-controller", "discrete", *known_drivers())
+    if value not in known:
+        raise ValueError(f"is {value!r}; possible is {', '.join(known)}")
+    return value
+
+
 class ChipEntry(Section):
     """What every chip of a bench file has, whatever drives it.
 
@@ -116,17 +125,7 @@ class BenchInstrument(Section):
         What stands behind the address with ``"@pcm"`` and with ``labkit simulate``.
     """
 
-    driver: Literal[
-        "keithley-2600",
-        "keithley-4200a",
-        "keithley-707b",
-        "keysight-33500",
-        "keysight-81160a",
-        "keysight-b1500a",
-        "keysight-b2900",
-        "lakeshore-336",
-        "tektronix-scope",
-    ]
+    driver: Annotated[str, AfterValidator(_driver)]
     address: Annotated[str, AfterValidator(_address)]
     backend: Literal["@py", "@pcm"] = "@py"
     timeout_s: Seconds = Field(default=10.0, gt=0.0, le=86_400.0, validation_alias="timeout")

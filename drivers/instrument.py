@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self
 
 from drivers.chip import BoardError, Identity
-from drivers.errors import InstrumentError, LinkError, WrongInstrument
+from drivers.errors import InstrumentError, LinkError, MalformedAnswer, WrongInstrument
 from drivers.message_link import MessageLink
 from drivers.properties import Part
 
@@ -30,11 +30,17 @@ class Instrument(Part):
         Beginnings of the model field of ``*IDN?`` this driver is for.
     write_end, read_end : str
         What closes messages and replies; may depend on the interface, see :meth:`ends`.
+    self_test_query : str or None
+        Runs the self-test and answers 0 where it passed; None: the instrument has none.
+    self_test_timeout_s : float
+        How long it may take.
     """
 
     models: ClassVar[tuple[str, ...]] = ()
     write_end: ClassVar[str] = "\n"
     read_end: ClassVar[str] = "\n"
+    self_test_query: ClassVar[str | None] = "*TST?"
+    self_test_timeout_s: ClassVar[float] = 60.0
 
     def __init__(self, link: MessageLink, *, identity: Identity | None = None) -> None:
         self.link = link
@@ -188,6 +194,31 @@ class Instrument(Part):
     @abstractmethod
     def errors(self) -> list[BoardError]:
         """Return and forget the errors the instrument has waiting."""
+
+    def self_test(self) -> bool:
+        """Run the instrument's self-test; returns False where it has none.
+
+        Raises
+        ------
+        InstrumentError
+            It failed.
+        """
+        if self.self_test_query is None:
+            return False
+        reply = self.link.query(self.self_test_query, timeout_s=self.self_test_timeout_s).strip()
+        try:
+            failed = float(reply) != 0.0
+        except ValueError as error:
+            raise MalformedAnswer(
+                f"{self!r} answered {reply[:80]!r} to its self-test: not a number; run the test at its front panel",
+                address=self.link.address,
+            ) from error
+        if failed:
+            raise InstrumentError(
+                f"the self-test of {self!r} failed with {reply}: look the code up in its manual and do not trust "
+                "its readings until then"
+            )
+        return True
 
     # ---- how it is left -----------------------------------------------------------------------------------
     @abstractmethod

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from labkit.envelope import GuardedChip
     from labkit.errors import (
+        BenchReserved,
         BudgetError,
         DiskFull,
         EnvelopeExceeded,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from labkit.station import Check, Station, check_station, open_station
 
 __all__ = [
+    "BenchReserved",
     "BudgetError",
     "Check",
     "DiskFull",
@@ -62,6 +64,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BenchReserved": "errors",
     "BudgetError": "errors",
     "Check": "station_check",
     "DiskFull": "errors",

@@ -20,6 +20,7 @@ attribute that was not given is None. Numbers in brackets are exit codes.
     │   └── DiskFull                no room; what was written before is whole (5)
     ├── BudgetError                 a job would take more time or pulses than it was allowed
     ├── StationError                the bench cannot be opened or used as asked (4)
+    │   └── BenchReserved           another process has it
     └── Interrupted                 Ctrl-C, SIGTERM or SIGHUP; the bench was made safe (128 + signal)
 """
 
@@ -34,6 +35,7 @@ from typing import Any
 from drivers.errors import NumberedError
 
 __all__ = [
+    "BenchReserved",
     "BudgetError",
     "DiskFull",
     "EnvelopeExceeded",
@@ -231,6 +233,18 @@ class StationError(LabkitError):
     exit_code = 4
     path: Path | None = None
     instrument: str | None = None
+
+
+class BenchReserved(StationError):
+    """Another process has the bench.
+
+    Attributes
+    ----------
+    holder : dict or None
+        ``user``, ``host``, ``process``, ``command`` and ``since_utc`` of who has it, as far as it is known.
+    """
+
+    holder: dict[str, Any] | None = None
 
 
 class Interrupted(LabkitError):

@@ -30,6 +30,7 @@ from labkit.errors import Interrupted, StationError
 from labkit.interrupts import interrupts
 from labkit.manifest import plain, versions
 from labkit.read_path import AppliedCalibration, calibration_of, warning_of_reads
+from labkit.reservation import Reservation, reserve
 from labkit.station_check import Check, check_chip, check_read_calibration
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ class Station(AbstractContextManager["Station"]):
     ------
     StationError
         No such instrument, or several and none named.
+    BenchReserved
+        Inside ``with``: another process has the bench.
 
     Attributes
     ----------
@@ -97,6 +100,7 @@ class Station(AbstractContextManager["Station"]):
         self._clock: Clock | None = None
         self._epoch = (0, 0)
         self._links: list[Chip] = []
+        self._reservation: Reservation | None = None
         self._owes_signals = False
         self._process = 0
 
@@ -112,6 +116,7 @@ class Station(AbstractContextManager["Station"]):
         try:
             self._owes_signals = interrupts.install()
             atexit.register(self._shut)
+            self._reservation = reserve(self.bench)
             self._open()
         except BaseException:
             self._shut()
@@ -184,6 +189,9 @@ class Station(AbstractContextManager["Station"]):
                 link.close()
             except (DriverError, OSError) as error:
                 problem = error
+        reservation, self._reservation = self._reservation, None
+        if reservation is not None:
+            reservation.release()
         if self._owes_signals:
             self._owes_signals = False
             interrupts.restore()

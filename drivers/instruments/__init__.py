@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     from drivers.bench import BenchInstrument
     from drivers.instrument import Instrument
 
-__all__ = ["DRIVERS", "driver_class", "open_instrument"]
+__all__ = ["DRIVERS", "driver_class", "known_drivers", "open_instrument", "register_driver"]
 
 _HERE = "drivers.instruments"
 
@@ -28,11 +29,52 @@ DRIVERS: dict[str, tuple[str, str]] = {
 """``driver`` of a bench file -> module and class."""
 
 
+_GROUP = "labkit.drivers"
+_added: dict[str, type[Instrument]] = {}
+
+
+def known_drivers() -> tuple[str, ...]:
+    """Return the names a bench file may give as ``driver``, of this package, of installed ones, and registered."""
+    return (*DRIVERS, *_installed(), *_added)
+
+
+def register_driver(name: str, kind: type[Instrument]) -> None:
+    """Let bench files name a driver of your own, in this process.
+
+    A package does it for every process with an entry point of the group ``labkit.drivers``:
+    ``acme-meter = "acme_meter:AcmeMeter"``.
+
+    Parameters
+    ----------
+    name : str
+        What bench files write as ``driver``.
+    kind : class
+        Derived from :class:`drivers.instrument.Instrument`.
+
+    Raises
+    ------
+    ValueError
+        The name is taken.
+    """
+    if name in known_drivers() or name in ("pcm-controller", "discrete"):
+        raise ValueError(f"there is a driver named {name!r} already")
+    _added[name] = kind
+
+
 def driver_class(driver: str) -> type[Instrument]:
     """Return the class of a driver; KeyError where there is none of that name."""
+    if driver in _added:
+        return _added[driver]
+    if driver not in DRIVERS:
+        found: type[Instrument] = _installed()[driver].load()
+        return found
     module, name = DRIVERS[driver]
-    found: type[Instrument] = getattr(import_module(module), name)
-    return found
+    kind: type[Instrument] = getattr(import_module(module), name)
+    return kind
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=_GROUP)}
 
 
 def open_instrument(entry: BenchInstrument, path: Path, *, transcript: Any = None) -> Instrument:

@@ -7,10 +7,14 @@ from labkit.report.wording import age, count, percent
 __all__ = [
     "accuracy",
     "convergence",
+    "current_voltage",
     "drift",
     "error_by_target",
+    "every_cell",
     "pulses",
     "residuals",
+    "staircase",
+    "traces",
 ]
 
 
@@ -97,4 +101,51 @@ def accuracy() -> str:
         "One scale factor per layer, from the summed conductance at each age, takes the common drift out. What "
         "stays missing against the software is programming error, read noise and the spread of drift between "
         "cells."
+    )
+
+
+def every_cell(reads: int) -> str:
+    """Caption of the cells one by one."""
+    fan = (
+        "Each line in panel b is one cell; lines that fall together drift alike, lines that cross do not. "
+        if reads > 1
+        else ""
+    )
+    return (
+        "First independent read against the target; good programming lies on the line. "
+        f"{fan}The read by which the loop accepted a cell is not shown."
+    )
+
+
+def traces(series_ohm: object, pulses: int) -> str:
+    """Caption of the scope traces; `series_ohm` is the load resistor where it is known."""
+    load = (
+        f"the load resistor of {series_ohm:g} \u03a9"
+        if isinstance(series_ohm, int | float)
+        else "a load resistor"
+    )
+    return (
+        f"{count(pulses)} pulses as the oscilloscope recorded them on both sides of {load}; the current is the "
+        "difference of both voltages over it. An amorphous cell carries hardly any current until its threshold "
+        "voltage is reached; then its voltage collapses within nanoseconds to that of the conducting state and the "
+        "load line fixes the current. A crystalline cell conducts from the start. A RESET pulse ends steeply, so "
+        "that the melt is quenched; a SET pulse is weaker and longer, or ends slowly."
+    )
+
+
+def current_voltage() -> str:
+    """Caption of the I-V curves."""
+    return (
+        "Sweeps below the threshold voltage, one line per cell, darker for more conductance; readings at which the "
+        "compliance acted are left out. Crystalline cells are ohmic; the lower the conductance, the more the current "
+        "grows beyond Ohm's law."
+    )
+
+
+def staircase(cells: int) -> str:
+    """Caption of the staircase of RESET pulses."""
+    return (
+        f"Conductance of {count(cells)} cells after each step of a rising staircase of RESET pulses. It stays where "
+        "it is until the pulse melts, then falls as the amorphous volume grows; where that begins differs from "
+        "cell to cell, which is why cells are programmed with a verify loop."
     )

@@ -19,6 +19,7 @@ __all__ = ["Cells", "Evidence", "ReadBack", "gather"]
 
 _UNUSABLE = 1 | 4 | 8
 """Clipped high, masked, not read (drivers.chip.ReadFlag); clipped-low readings are finite and count."""
+_PROBE = {"traces", "current_voltage", "staircase"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +61,8 @@ class Evidence:
 
     Attributes
     ----------
+    probe : dict of str to DataFrame
+        What a probe station measured besides: ``traces``, ``current_voltage``, ``staircase``, as far as they are there.
     gaps : list of str
         One sentence for each thing the run does not have.
     """
@@ -69,6 +72,7 @@ class Evidence:
     passes: pd.DataFrame | None = None
     reads: list[ReadBack] = field(default_factory=list)
     accuracy: pd.DataFrame | None = None
+    probe: dict[str, pd.DataFrame] = field(default_factory=dict)
     gaps: list[str] = field(default_factory=list)
 
     def section(self, name: str) -> dict[str, Any]:
@@ -110,6 +114,10 @@ def gather(run: Run) -> Evidence:
     if keep is not None:
         _gather_reads(run, names, keep, evidence)
     evidence.accuracy = _gather_accuracy(run, names, evidence)
+    for name in _PROBE & set(names):
+        found = _load(run, name, names, evidence, "")
+        if found is not None and not found.empty:
+            evidence.probe[name] = found
     return evidence
 
 

@@ -13,12 +13,15 @@ from labkit.report.evidence import Cells, Evidence
 from labkit.report.laws import Laws
 from labkit.report.plots_error import error_by_target, residual_histogram
 from labkit.report.plots_loop import PulseMap, convergence, pulse_map
+from labkit.report.plots_probe import TRACES_MOST, cells_over_time, current_voltage, staircase, traces
 from labkit.report.plots_time import accuracy_over_time, drift, drift_levels
 from labkit.report.statistics import level_edges, level_statistics
 from labkit.report.style import style, to_svg
 
 __all__ = ["Figure", "draw"]
 
+_FEW = 256
+"""Up to so many cells are drawn one by one."""
 _PASS_COLUMNS = {"pass", "converged_total", "rms_error_s"}
 
 
@@ -60,6 +63,8 @@ def draw(evidence: Evidence, laws: Laws | None) -> list[Figure]:
 def _drafts(evidence: Evidence, laws: Laws | None) -> Iterator[_Draft]:
     cells = evidence.cells
     if cells is not None and evidence.reads:
+        if len(cells) <= _FEW:
+            yield _few_cells(evidence, cells, laws)
         yield from _residuals(evidence, cells)
         yield from _error_by_target(evidence, cells, laws)
     yield from _convergence(evidence)
@@ -67,6 +72,20 @@ def _drafts(evidence: Evidence, laws: Laws | None) -> Iterator[_Draft]:
         yield from _pulses(evidence, cells)
         yield from _drift(evidence, cells, laws)
     yield from _accuracy(evidence)
+    yield from _probe(evidence)
+
+
+def _few_cells(evidence: Evidence, cells: Cells, laws: Laws | None) -> _Draft:
+    reads = evidence.reads
+    tables = reads[0].table if len(reads) == 1 else f"{reads[0].table} \u2026 {reads[-1].table}"
+    law = f"; drift of card {laws.card}: {laws.drift_source}" if laws is not None else ""
+    return _Draft(
+        "cells",
+        "Every cell",
+        cells_over_time(cells, reads, laws, evidence.g_max_s),
+        captions.every_cell(len(reads)),
+        f"tables cells, {tables}{law}",
+    )
 
 
 def _residuals(evidence: Evidence, cells: Cells) -> Iterator[_Draft]:
@@ -154,6 +173,8 @@ def _drift(evidence: Evidence, cells: Cells, laws: Laws | None) -> Iterator[_Dra
         evidence.gaps.append("The cells were read at one age only, so drift is not shown.")
         return
     levels = drift_levels(cells, reads, evidence.g_max_s)
+    if not levels and len(cells) <= _FEW:
+        return
     if not levels:
         evidence.gaps.append("No target has 50 converged cells, so drift is not shown.")
         return
@@ -165,6 +186,35 @@ def _drift(evidence: Evidence, cells: Cells, laws: Laws | None) -> Iterator[_Dra
         captions.drift(len(reads), laws.t0_s if laws is not None else None),
         f"tables cells, {reads[0].table} \u2026 {reads[-1].table}{law}",
     )
+
+
+def _probe(evidence: Evidence) -> Iterator[_Draft]:
+    found = evidence.probe
+    if "traces" in found:
+        load_ohm = found["traces"].attrs.get("series_ohm")
+        yield _Draft(
+            "traces",
+            "Pulses on the oscilloscope",
+            traces(found["traces"]),
+            captions.traces(load_ohm, min(int(found["traces"]["trace"].nunique()), TRACES_MOST)),
+            "table traces",
+        )
+    if "current_voltage" in found:
+        yield _Draft(
+            "current-voltage",
+            "Current over voltage",
+            current_voltage(found["current_voltage"]),
+            captions.current_voltage(),
+            "table current_voltage",
+        )
+    if "staircase" in found:
+        yield _Draft(
+            "staircase",
+            "Conductance over RESET amplitude",
+            staircase(found["staircase"], evidence.g_max_s),
+            captions.staircase(int(found["staircase"]["cell"].nunique())),
+            "table staircase",
+        )
 
 
 def _accuracy(evidence: Evidence) -> Iterator[_Draft]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
     from drivers.simulated.twin import Twin
     from drivers.simulated.world import World
 
-__all__ = ["TWINS", "build_twin"]
+__all__ = ["TWINS", "build_twin", "register_twin"]
 
 _HERE = "drivers.simulated.twins"
 
@@ -41,6 +43,34 @@ TWINS: dict[str, str] = {
 """Model of a bench file's ``simulated`` section -> module with ``build(name, simulated, world) -> Twin``."""
 
 
+Builder = Callable[[str, "SimulatedTwin", "World"], "Twin"]
+
+_GROUP = "labkit.twins"
+_added: dict[str, Builder] = {}
+
+
+def register_twin(model: str, build: Builder) -> None:
+    """Let bench files name a twin of your own as ``simulated.model``, in this process.
+
+    A package does it for every process with an entry point of the group ``labkit.twins``:
+    ``acme-6 = "acme_meter.twin:build"``.
+
+    Parameters
+    ----------
+    model : str
+    build : callable
+        ``build(name, simulated, world)`` returns a :class:`drivers.simulated.twin.Twin`.
+
+    Raises
+    ------
+    ValueError
+        The name is taken.
+    """
+    if model in TWINS or model in _added:
+        raise ValueError(f"there is a twin of {model!r} already")
+    _added[model] = build
+
+
 def build_twin(name: str, simulated: SimulatedTwin, world: World) -> Twin:
     """Build the twin that a ``simulated`` section describes.
 
@@ -49,8 +79,14 @@ def build_twin(name: str, simulated: SimulatedTwin, world: World) -> Twin:
     ValueError
         No such model, or options it does not have.
     """
-    module = TWINS.get(simulated.model)
-    if module is None:
-        raise ValueError(f"{simulated.model!r} is no model that is simulated; there are {', '.join(TWINS)}")
-    built: Twin = import_module(module).build(name, simulated, world)
-    return built
+    model = simulated.model
+    build: Builder | None = _added.get(model)
+    if build is None and model in TWINS:
+        build = import_module(TWINS[model]).build
+    if build is None:
+        installed = {point.name: point for point in entry_points(group=_GROUP)}
+        if model not in installed:
+            known = ", ".join((*TWINS, *_added, *installed))
+            raise ValueError(f"{model!r} is no model that is simulated; there are {known}")
+        build = installed[model].load()
+    return build(name, simulated, world)
