@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +76,7 @@ class DiscreteSettings:
     ----------
     on_ohm, holding_v : float
         Of a cell under a programming pulse, see :class:`~drivers.discrete_pulses.DriveModel`: what turns a current
-        into the generator's voltage.
+        into the generator's voltage. Holding voltages are 0.3 V to 0.5 V (device-physics §4.2).
     relay_ohm : float
         Of the closed relays and cables of one way.
     current_max_a : float
@@ -95,9 +95,9 @@ class DiscreteSettings:
         How far a time stamp may be off: half of what stands between two looks at the clock, but for the burst itself.
     """
 
-    on_ohm: float = 6000.0
-    holding_v: float = 0.0
-    relay_ohm: float = 0.0
+    on_ohm: float = 2600.0
+    holding_v: float = 0.4
+    relay_ohm: float = 1.0
     current_max_a: float = 1e-3
     read_voltage_v: tuple[float, float] = (0.01, 1.0)
     read_limit_a: float = 100e-6
@@ -215,7 +215,7 @@ class DiscreteChip:
         self._identity = self._learned_identity()
         self._start_clock()
 
-    def __enter__(self) -> DiscreteChip:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -299,7 +299,7 @@ class DiscreteChip:
         return self._geometry
 
     def limits(self) -> Limits:
-        """What its generator and source-meter can do together, SI units."""
+        """Limits of its generator and source-meter together, SI units."""
         return self._limits
 
     def boot_id(self) -> int:
@@ -377,7 +377,7 @@ class DiscreteChip:
 
     # ---- power and safety ---------------------------------------------------------------------------------
     def power(self, on: bool) -> None:
-        """Bring the sources to 0 V and open the relays; switched off, the sources are too. Broken links are opened again.
+        """Bring the sources to 0 V and open the relays, over links opened again where they broke; off switches all off.
 
         Raises
         ------
@@ -459,23 +459,26 @@ class DiscreteChip:
             running.join(_SAFE_S)
 
     def _make_safe(self) -> None:
-        for instrument in self._source_instruments():
-            instrument.safe()
+        self._stop(self._source_instruments())
         ended = self._mine.acquire(blocking=False)
         try:
             if not ended:
                 # What is under way may have one more message to send before it sees that it was stopped.
                 ended = self._mine.acquire(timeout=_LAST_PATIENCE_S)
-                for instrument in self._source_instruments():
-                    instrument.safe()
+                self._stop(self._source_instruments())
             if self._parts.matrix is not None:
-                matrix: Any = self._parts.matrix
-                matrix.safe()
+                self._stop([self._parts.matrix])
             self._relays.distrust()
             self._prepared = None
         finally:
             if ended:
                 self._mine.release()
+
+    @staticmethod
+    def _stop(instruments: Sequence[Any]) -> None:
+        for instrument in instruments:
+            with suppress(Exception):  # the next one must not depend on it
+                instrument.safe()
 
     def _await_safety(self, seconds: float) -> None:
         running = self._safety

@@ -194,8 +194,7 @@ class Journal:
         assert file is not None  # noqa: S101 - seen by the caller
         end = file.tell()
         try:
-            if file.write(data) != len(data):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _write_all(file, data)
             if sync:
                 os.fsync(file.fileno())
         except OSError as error:
@@ -273,15 +272,19 @@ def _next(data: bytes, at: int) -> tuple[Record, int] | None:
     return Record(Kind(kind), data[at + _HEAD.size : end]), end + _CHECK.size
 
 
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    if file.write(data) != len(data):  # a full disk takes what it can
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
 def _goes_on(data: bytes, at: int) -> bool:
     """Whether a record that was synced stands behind one that cannot be read: then it is no torn end.
 
     Records that nobody waited for may be lost in any order when a computer dies.
     """
-    for later in range(at + 1, len(data)):
-        if data[later] in _SYNCED and _next(data, later) is not None:
-            return True
-    return False
+    return any(
+        data[later] in _SYNCED and _next(data, later) is not None for later in range(at + 1, len(data))
+    )
 
 
 def _sync_folder(folder: Path) -> None:

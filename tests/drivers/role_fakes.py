@@ -123,7 +123,7 @@ class RoleBench:
             parts,
             self.ways(),
             journal or Journal(None, self.cells.cells),
-            settings=settings or DiscreteSettings(on_ohm=ON_OHM),
+            settings=settings or DiscreteSettings(on_ohm=ON_OHM, holding_v=0.0, relay_ohm=0.0),
             simulation=self.simulation,
             **options,
         )
