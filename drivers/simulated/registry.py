@@ -20,9 +20,6 @@ from drivers.simulated.resource_lock import ResourceLock
 from drivers.simulated.twin import Transport, Twin, TwinLink
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from drivers.bench import BenchFile
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.controller_events import Listener
@@ -282,44 +279,13 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
     references
         The section of the bench file that names rows of resistors, None where it has none.
     """
-    from calibration.card import DeviceCard
-    from drivers.simulated.chip import SimulatedChip
+    from drivers.simulated.chip_of_bench import chip_of_bench
     from drivers.simulated.controller import SimulatedController as Board
     from drivers.simulated.controller_limits import BoardLimits
-    from drivers.simulated.layout import CellArrays
-    from drivers.simulated.peculiarities import References
-    from drivers.simulated.state_file import InMemory, open_chip
 
-    beside = bench_path.parent / str(simulated.card)
-    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.without)
     geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
-    resistors = References() if references is None else References(references.rows, references.tolerance)
-    options: dict[str, Any] = {
-        **geometry,
-        "threads": simulated.threads,
-        "mode": simulated.mode,
-        "references": resistors,
-        "strict": simulated.strict,
-    }
-
-    def make(seed: int) -> SimulatedChip:
-        return SimulatedChip.create(card, seed=seed, **options)
-
-    def restore(arrays: CellArrays, seed: int, past_heat: NDArray[np.int64]) -> SimulatedChip:
-        return SimulatedChip(card, arrays, seed=seed, past_heat=past_heat, **options)
-
-    if simulated.state is None:
-        state = InMemory(make(simulated.seed))
-    else:
-        identity = {
-            "card": card.name,
-            "card_sha256": card.fingerprint(),
-            **geometry,
-            "seed": simulated.seed,
-            "mode": simulated.mode,
-            "references": {str(row): value for row, value in sorted(resistors.rows.items())},
-        }
-        state = open_chip(simulated.state, identity, lambda: make(simulated.seed), restore)
+    state, make = chip_of_bench(simulated, bench_path, references)
+    read_chain = state.chip.card.read_chain
     return Board(
         state,
         serial=str(simulated.serial),
@@ -333,9 +299,9 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
             current_max_a=simulated.limits.current_max_a,
             voltage_max_v=simulated.limits.voltage_max_v,
             read_voltage_max_v=simulated.limits.read_voltage_max_v,
-            ranges_a=card.read_chain.ranges_a,
-            adc_bits=card.read_chain.adc_bits,
-            adc_zero=card.read_chain.adc_zero,
+            ranges_a=read_chain.ranges_a,
+            adc_bits=read_chain.adc_bits,
+            adc_zero=read_chain.adc_zero,
         ),
     )
 
