@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivers.bench import BenchFile, BenchInstrument
-from drivers.bench_wiring import Wiring
 from drivers.discrete import DiscreteChip, DiscreteParts, DiscreteSettings
 from drivers.discrete_journal import Journal
 from drivers.discrete_routes import Sockets, ways_through
@@ -52,13 +51,12 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     if section.driver != "discrete":
         raise WiringError(f"{name} is no chip made of instruments, but a {section.driver}")
     chip: Section = section  # type: ignore[assignment]
-    wiring, problems = Wiring.read(bench.wiring, bench.instruments)
-    if problems:
-        raise WiringError(f"the wiring of {bench.path} cannot be used: {'; '.join(problems)}")
     sockets = Sockets(chip.smu, chip.pulser, chip.word_line, chip.matrix)
-    ways = ways_through(wiring, sockets, name, chip.rows, chip.cols, transistors=chip.access == "transistor")
+    ways = ways_through(
+        bench.connections, sockets, name, chip.rows, chip.cols, transistors=chip.access == "transistor"
+    )
     journal = Journal(journal_of(bench, name), chip.rows * chip.cols)
-    opened = _Opened(bench, transcript)
+    opened = _Opened(bench, chip.backend, transcript)
     simulation: BenchSimulation | None = None
     try:
         parts = opened.parts(chip)
@@ -107,8 +105,8 @@ def journal_of(bench: BenchFile, name: str) -> Path | None:
 class _Opened:
     """Instruments of a bench, each opened once."""
 
-    def __init__(self, bench: BenchFile, transcript: Any) -> None:
-        self._bench, self._transcript = bench, transcript
+    def __init__(self, bench: BenchFile, backend: str, transcript: Any) -> None:
+        self._bench, self._backend, self._transcript = bench, backend, transcript
         self.instruments: dict[str, Instrument] = {}
 
     def parts(self, chip: Section) -> DiscreteParts:
@@ -131,6 +129,11 @@ class _Opened:
             if not isinstance(entry, BenchInstrument):
                 raise WiringError(
                     f"{what}: {self._bench.path} has no bench instrument {name!r}; add it under instruments"
+                )
+            if entry.backend != self._backend:
+                raise WiringError(
+                    f"{what}: {name} has the backend {entry.backend} and the chip {self._backend}; both are real, "
+                    "or both are simulated"
                 )
             self.instruments[name] = open_instrument(
                 entry, self._bench.path, transcript=_named(self._transcript, name)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from drivers.bench_instruments import BenchInstrument
+from drivers.discrete_simulation import SIMULATION_ADDRESS
 from drivers.events import event_address
 from drivers.simulated.resource_lock import ResourceLock
 from drivers.simulated.twin import Transport, Twin, TwinLink
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from drivers.simulated.link import Port
     from drivers.simulated.scpi import Connection
     from drivers.simulated.world import World
+    from drivers.simulated.world_control import WorldPort
 
 __all__ = [
     "SimulatedBench",
@@ -158,6 +160,7 @@ class SimulatedBench:
         self._world: World | None = None
         self._making = threading.Lock()
         self._event_addresses: dict[str, SimulatedEvents] = {}
+        self._side_door: WorldPort | None = None
         for name, instrument in bench.instruments.items():
             if instrument.simulated is None:
                 continue
@@ -169,6 +172,10 @@ class SimulatedBench:
                 beside = event_address(instrument.address)
                 if beside is not None:
                     self._event_addresses[beside.upper()] = self.events[name]
+            elif instrument.simulated.model == "pcm-cells":
+                from drivers.simulated.world_control import WorldPort
+
+                self._side_door = WorldPort(lambda: self.world)
             elif isinstance(instrument, BenchInstrument):
                 self.instruments[instrument.address.upper()] = TwinPort(
                     name, instrument.address, instrument.timeout_s, partial(self._twin, name)
@@ -194,6 +201,8 @@ class SimulatedBench:
 
     def find(self, address: str) -> Port | None:
         """Return the instrument or event port behind a VISA address, None where there is none."""
+        if address.upper() == SIMULATION_ADDRESS.upper():
+            return self._side_door
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
     @property
