@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ __all__ = ["Cells"]
 _SHORTEST_S = 1e-9
 _LEAST_DOSE = 1e-6
 """A stress between looks that takes less than this share of a lifetime is not booked."""
+_MOST_DOSE = 1e30
+"""A stress is held below what the numbers of the chip can hold; whatever crystallises has done so long before."""
 
 
 class Cells:
@@ -113,6 +116,10 @@ class Cells:
         `stress_v` is what they bear meanwhile; it may switch or disturb them.
         """
         aperture_s = max(aperture_s, _SHORTEST_S)
+        if self._disturb is not None:
+            law = self._disturb
+            most = law.reference_v + law.voltage_step_v * math.log(_MOST_DOSE * law.lifetime_s / aperture_s)
+            stress_v = min(stress_v, most)
         middle = self._at(now_ns + round(0.5e9 * aperture_s))
         held, _ = self.chip.observe(
             cells,

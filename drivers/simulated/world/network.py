@@ -201,6 +201,7 @@ class Network:
     def know(self, now_ns: int, noisy_s: Mapping[int, float] | None = None) -> None:
         """Take the present state of the cells; of some the conductance that was observed just now, S."""
         terms: list[NDArray[np.float64]] = []
+        threshold_v = np.full(len(self.where), np.inf)
         for chip in dict.fromkeys(chip for chip, _ in self.where):
             mine = [k for k, (other, _) in enumerate(self.where) if other is chip]
             cells = np.array([self.where[k][1] for k in mine], np.uint32)
@@ -210,7 +211,7 @@ class Network:
                 if given:
                     values = np.array([noisy_s[mine[k]] for k in given])
                     found[given] = chip.terms(cells[given], now_ns, values)
-            self.threshold_v[mine] = chip.threshold_v(cells, now_ns)
+            threshold_v[mine] = chip.threshold_v(cells, now_ns)
             terms.append(np.column_stack([mine, found]))
         if terms:
             width = max(each.shape[1] for each in terms) - 1
@@ -218,7 +219,9 @@ class Network:
             for each in terms:
                 table[each[:, 0].astype(np.int64), : each.shape[1] - 1] = each[:, 1:]
             self.circuit = self.circuit._replace(terms=table)
-            self.on = self.on & np.isfinite(self.threshold_v) | (self.threshold_v == 0.0)
+            lit = self.on & (self.threshold_v > 0.0) & np.isfinite(threshold_v)
+            self.on = lit | (threshold_v == 0.0)
+            self.threshold_v = threshold_v
 
     def solve(self) -> bool:
         """Find the operating point; False where the method did not come to an end."""
