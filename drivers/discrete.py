@@ -13,6 +13,7 @@ for by their roles (:mod:`drivers.roles`) and never by a model, and what they ca
 
 from __future__ import annotations
 
+import math
 import secrets
 import threading
 import time
@@ -64,6 +65,8 @@ __all__ = ["DiscreteChip", "DiscreteParts", "DiscreteSettings"]
 
 _SAFE_S = 0.25
 _LAST_PATIENCE_S = 30.0
+_TOP_MIN_S = 1e-10
+"""Shortest top a template may have: a triangle is none."""
 _CELL_S = 30e-3
 """Relays, messages and settling of one cell operation: an order of magnitude (instruments §4)."""
 
@@ -79,6 +82,8 @@ class DiscreteSettings:
         into the generator's voltage. Holding voltages are 0.3 V to 0.5 V (device-physics §4.2).
     relay_ohm : float
         Of the closed relays and cables of one way.
+    load_ohm : float
+        Of a resistor from the generator's output to ground, which the wiring shows; infinite where there is none.
     current_max_a : float
         Largest programming current the chip takes; the envelope of the bench file lies within it.
     read_voltage_v : (float, float)
@@ -98,6 +103,7 @@ class DiscreteSettings:
     on_ohm: float = 2600.0
     holding_v: float = 0.4
     relay_ohm: float = 1.0
+    load_ohm: float = math.inf
     current_max_a: float = 1e-3
     read_voltage_v: tuple[float, float] = (0.01, 1.0)
     read_limit_a: float = 100e-6
@@ -210,6 +216,7 @@ class DiscreteChip:
             self.settings.on_ohm,
             self.settings.holding_v,
             self.settings.relay_ohm,
+            self.settings.load_ohm,
         )
         self._limits = self._learned_limits()
         self._identity = self._learned_identity()
@@ -235,7 +242,7 @@ class DiscreteChip:
             parallel_program=1,
             parallel_read=1,
             rise_s=source.rise_s,
-            top_s=source.top_s,
+            top_s=(max(source.top_s[0], _TOP_MIN_S), source.top_s[1]),
             fall_s=source.fall_s,
             off_min_s=max(0.0, source.period_s[0] - shortest_s),
             period_max_s=source.period_s[1],

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivers.bench import BenchFile, BenchInstrument
+from drivers.bench_wiring import GROUND, Wiring
 from drivers.discrete import DiscreteChip, DiscreteParts, DiscreteSettings
 from drivers.discrete_journal import Journal
 from drivers.discrete_routes import Sockets, ways_through
 from drivers.discrete_simulation import BenchSimulation
 from drivers.errors import LoadMismatch, WiringError
 from drivers.instruments import open_instrument
+from drivers.properties import Part
 from drivers.roles import CrosspointMatrix, Oscilloscope, PulseSource, SourceMeter, Thermometer
 
 if TYPE_CHECKING:
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["journal_of", "open_discrete"]
 
 Role = TypeVar("Role")
+
+_OPEN_OHM = 1e5
+"""Loads from here on are as good as none: generators spell an open output as a large number."""
 
 
 def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> DiscreteChip:
@@ -41,7 +47,7 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     WiringError
         A cell cannot be reached, or a channel is not what the section says.
     LoadMismatch
-        The generator is set for another load than an open one.
+        The generator cannot be set for the load that is wired.
     LockRefused, JournalError
         Another program has the chip; its journal cannot be used.
     DriverError
@@ -60,7 +66,8 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     simulation: BenchSimulation | None = None
     try:
         parts = opened.parts(chip)
-        _check_load(parts.pulser, chip.pulser)
+        load_ohm = _wired_load(bench.connections, chip.pulser)
+        _match_load(parts.pulser, chip.pulser, load_ohm)
         if chip.backend == "@pcm":
             simulation = BenchSimulation(
                 f"{bench.path}@pcm", name, timeout_s=chip.timeout_s, transcript=_named(transcript, name)
@@ -75,7 +82,7 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
             parts,
             ways,
             journal,
-            settings=DiscreteSettings(current_max_a=bench.envelope.current_max_a),
+            settings=DiscreteSettings(load_ohm=load_ohm, current_max_a=bench.envelope.current_max_a),
             simulation=simulation,
         )
     except BaseException:
@@ -169,15 +176,52 @@ def _having(part: Any, socket: str, what: str, role: type[Role]) -> Role:
     return part
 
 
-def _check_load(pulser: PulseSource, socket: str) -> None:
-    """See that a generator that knows of loads counts its volts for an open output, as the drive model does."""
-    set_ohm = getattr(pulser, "load_ohm", None)
-    if isinstance(set_ohm, int | float) and set_ohm < 1e6 and not getattr(pulser, "converts_load", True):
-        raise LoadMismatch(
-            f"{socket} is set for a load of {set_ohm:g} Ohm, and a cell is none: its volts would arrive doubled; "
-            "set its load to infinity",
-            set_ohm=float(set_ohm),
+def _wired_load(wiring: Wiring, socket: str) -> float:
+    """Return the resistor from a generator's output to ground, Ohm; infinite where there is none.
+
+    Raises
+    ------
+    WiringError
+        It stands behind another resistor, so that the generator's voltage is not that of the cell.
+    """
+    way = wiring.path(socket, GROUND)
+    if way is None:
+        return math.inf
+    if len(way) > 1 or way[0].ohm <= 0.0:
+        raise WiringError(
+            f"{socket} is connected to ground by {way[-1].line!r}: only a load right at its output is understood"
         )
+    return way[0].ohm
+
+
+def _match_load(pulser: PulseSource, socket: str, wired_ohm: float) -> None:
+    """Tell a generator that knows of loads the one that is wired, and see that it took it.
+
+    Raises
+    ------
+    LoadMismatch
+        It did not: its volts would not be what the wiring makes of them.
+    """
+    control = type(pulser).controls().get("load_ohm") if isinstance(pulser, Part) else None
+    if control is None or control.command is None or not isinstance(pulser, Part):
+        return
+    wanted_ohm = min(wired_ohm, control.limits(pulser)[1])
+    settable: Any = pulser
+    if not _near(settable.load_ohm, wanted_ohm):
+        settable.load_ohm = wanted_ohm
+    found_ohm = float(settable.load_ohm)
+    if not _near(found_ohm, wanted_ohm):
+        raise LoadMismatch(
+            f"{socket} is set for a load of {found_ohm:g} Ohm and the wiring shows {wired_ohm:g} Ohm: its volts would "
+            "arrive changed; set its load, or complete the wiring",
+            set_ohm=found_ohm,
+            wired_ohm=wired_ohm,
+        )
+
+
+def _near(one_ohm: float, other_ohm: float) -> bool:
+    """Whether two loads are one: within a hundredth, or both as good as open."""
+    return min(one_ohm, other_ohm) >= _OPEN_OHM or abs(one_ohm - other_ohm) <= 0.01 * other_ohm
 
 
 def _named(transcript: Any, name: str) -> Callable[[str], object] | None:

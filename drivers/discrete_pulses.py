@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn
 
@@ -26,7 +27,8 @@ class DriveModel:
     """The circuit that turns a generator's voltage into the current of a cell that has switched on.
 
     ``I = (V_open - holding_v) / (source_ohm + series_ohm + on_ohm)``: a cell under a programming pulse is a small
-    resistance above its holding voltage, whatever state it was in (device-physics §3.4).
+    resistance above its holding voltage, whatever state it was in (device-physics §3.4, §4.2). With a load at the
+    generator's output, ``V_open`` and ``source_ohm`` are those of the two together.
 
     Attributes
     ----------
@@ -38,24 +40,35 @@ class DriveModel:
         Voltage at which it lets go.
     relay_ohm : float
         Of the closed relays and the cables of one way.
+    load_ohm : float
+        Of a resistor from the generator's output to ground; infinite where there is none.
     """
 
     source_ohm: float
     on_ohm: float
     holding_v: float
     relay_ohm: float
+    load_ohm: float = math.inf
 
     def open_v(self, current_a: NDArray[np.float64], series_ohm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the open-circuit voltages that drive currents, volt."""
-        return self.holding_v + current_a * self._all_ohm(series_ohm)
+        return (self.holding_v + current_a * self._all_ohm(series_ohm)) / self._share
 
     def current_a(self, open_v: NDArray[np.float64], series_ohm: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the currents that open-circuit voltages drive, ampere."""
-        driven: NDArray[np.float64] = np.maximum(open_v - self.holding_v, 0.0) / self._all_ohm(series_ohm)
+        driven: NDArray[np.float64] = np.maximum(open_v * self._share - self.holding_v, 0.0) / self._all_ohm(
+            series_ohm
+        )
         return driven
 
+    @property
+    def _share(self) -> float:
+        """Of the open voltage that the load leaves."""
+        return 1.0 / (1.0 + self.source_ohm / self.load_ohm)
+
     def _all_ohm(self, series_ohm: NDArray[np.float64]) -> NDArray[np.float64]:
-        total: NDArray[np.float64] = self.source_ohm + self.relay_ohm + self.on_ohm + series_ohm
+        inside_ohm = self.source_ohm * self._share
+        total: NDArray[np.float64] = inside_ohm + self.relay_ohm + self.on_ohm + series_ohm
         return total
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from drivers.errors import DriverError, HotSwitch, LinkError, WiringError
 
@@ -180,13 +180,23 @@ class Relays:
         self._matrix, self._sources = matrix, dict(sources)
         self._closed: Crosspoints | None = None
         self._unsure = set(self._sources)
+        self._alone = ""
 
     def distrust(self) -> None:
         """Note that anything may have been switched by others."""
-        self._unsure, self._closed = set(self._sources), None
+        self._unsure, self._closed, self._alone = set(self._sources), None, ""
 
     def live(self, name: str) -> None:
-        """Note that a source is about to act: it counts as live until it was brought to 0 V."""
+        """Note that a source is about to act: it counts as live until it was brought to 0 V.
+
+        Without relays all sources sit on the same cell, so the others' outputs are opened where that is possible: one
+        at 0 V would take what the acting one gives.
+        """
+        if self._matrix is None and name != self._alone:
+            for other, source in self._sources.items():
+                if other not in (name, "word_line"):
+                    _open_output(source)
+            self._alone = name
         self._unsure.add(name)
 
     def rest(self) -> None:
@@ -229,3 +239,13 @@ class Relays:
             self._closed = None
             self._matrix.connect(crosspoints)
         self._closed = crosspoints
+
+
+def _open_output(source: Any) -> None:
+    """Open the output of a source that is at rest, as its kind can: a switch of its own, or being off."""
+    if hasattr(source, "switch_off"):
+        source.switch_off()
+    elif hasattr(source, "output"):
+        if hasattr(source, "off_state"):
+            source.off_state = "open"
+        source.output = False

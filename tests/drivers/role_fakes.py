@@ -74,6 +74,8 @@ class RoleBench:
     def cell_at(self, row: str) -> int | None:
         """Cell a row of the matrix is connected to now; with word lines only where its gate is held too."""
         if self.matrix is None:
+            idle = self.pulser if row == "A" else self.smu
+            assert idle.opened, "a source at 0 V takes what the other one gives"
             return 0
         columns = [column for letter, column in self.closed if letter == row]
         if not columns:
@@ -186,10 +188,16 @@ class FakeInstrument:
 
 class FakeSource(FakeInstrument):
     level_v = 0.0
+    opened = False
 
     def zero(self) -> None:
         self.tell("zero")
-        self.level_v = 0.0
+        self.level_v, self.opened = 0.0, False
+
+    def switch_off(self) -> None:
+        self.tell("open")
+        assert self.level_v == 0.0
+        self.opened = True
 
     def make_safe(self) -> None:
         super().make_safe()

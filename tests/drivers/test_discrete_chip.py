@@ -86,6 +86,21 @@ def test_gates_are_held_only_while_a_cell_is_used() -> None:
     assert bench.pulses(ALL)[9] == 2
 
 
+def test_without_relays_the_idle_source_is_opened_once() -> None:
+    bench = RoleBench(FakeChip(1, 1, 1), matrix=False)
+    cell = np.zeros(1, np.uint32)
+    with bench.ready() as chip:
+        bench.order.clear()
+        chip.read(cell, ReadSetup())
+        chip.read(cell, ReadSetup())
+        chip.program(batch(chip, [0]))
+        chip.read(cell, ReadSetup())
+    read, pulse = ["smu burst 0.2", "smu zero"], ["pulser fire 1.21", "pulser zero"]
+    assert bench.order == [
+        "pulser open", *read, *read, "pulser prepare", "smu open", *pulse, "pulser open", *read,
+    ]  # fmt: skip
+
+
 def test_many_pulses_go_in_the_bursts_the_generator_can_do(bench: RoleBench) -> None:
     with bench.ready() as chip:
         chip.program(batch(chip, [7], count=2500))
@@ -102,6 +117,15 @@ def test_currents_become_open_circuit_voltages(bench: RoleBench) -> None:
         bench.order.clear()
         chip.program(batch(chip, [1], 3e-4))
         assert f"pulser fire {0.5 + 3e-4 * (50 + 10 + 2000):g}" in bench.order
+
+
+def test_a_load_at_the_output_is_part_of_the_drive(bench: RoleBench) -> None:
+    settings = DiscreteSettings(on_ohm=2000.0, holding_v=0.5, relay_ohm=0.0, load_ohm=50.0)
+    with bench.ready(settings=settings) as chip:
+        bench.order.clear()
+        chip.program(batch(chip, [1], 3e-4))
+        assert f"pulser fire {2 * (0.5 + 3e-4 * (25 + 2000)):g}" in bench.order
+        assert chip.limits().current_max_a == 1e-3
 
 
 def test_voltages_are_those_of_the_open_output(bench: RoleBench) -> None:

@@ -152,7 +152,9 @@ def test_a_transistor_opens_its_cell_and_limits_its_current(tmp_path: Path) -> N
 # ---- voltages that switch, and currents that stay ------------------------------------------------------------
 def test_a_slow_sweep_switches_an_amorphous_cell_at_its_threshold(tmp_path: Path) -> None:
     thresholds = []
-    world = bench(tmp_path, IBM90, "smu.a -- matrix.A", "matrix.[1:16] -- chip.top[0:15]", "chip.bottom -- ground")
+    world = bench(
+        tmp_path, IBM90, "smu.a -- matrix.A", "matrix.[1:16] -- chip.top[0:15]", "chip.bottom -- ground"
+    )
     chip = world.chips["chip"]
     smu = world.terminal("smu.a")
     for cell in range(16):

@@ -119,7 +119,9 @@ def test_looking_takes_the_aperture_and_switching_no_time(tmp_path: Path) -> Non
 # ---- random networks: one operating point, within all limits, at which no node gains charge ----------------------
 def circuit_of(seed: int) -> tuple[Circuit, np.ndarray, np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
-    n, resistors, cells, sources = (int(rng.integers(low, high)) for low, high in ((3, 8), (2, 9), (0, 5), (1, 5)))
+    n, resistors, cells, sources = (
+        int(rng.integers(low, high)) for low, high in ((3, 8), (2, 9), (0, 5), (1, 5))
+    )
 
     def pairs(count: int) -> tuple[np.ndarray, np.ndarray]:
         a = rng.integers(0, n, count)
@@ -129,7 +131,9 @@ def circuit_of(seed: int) -> tuple[Circuit, np.ndarray, np.ndarray, np.ndarray]:
     node = rng.permutation(np.arange(1, n))[:sources].astype(np.int64)
     kind = rng.integers(0, 2, len(node))
     sizes = 10.0 ** rng.uniform(-7, -4, (cells, 1)) * np.array([1.0, 2.0])
-    limit = np.where(kind == VOLTS, 10.0 ** rng.uniform(-7, -1, len(node)), 10.0 ** rng.uniform(-1, 1, len(node)))
+    limit = np.where(
+        kind == VOLTS, 10.0 ** rng.uniform(-7, -1, len(node)), 10.0 ** rng.uniform(-1, 1, len(node))
+    )
     level = np.where(kind == VOLTS, rng.uniform(-3, 3, len(node)), rng.uniform(-1e-4, 1e-4, len(node)))
     ohm = np.where((kind == VOLTS) & (rng.random(len(node)) < 0.5), 50.0, 0.0)
     nothing = np.empty(0, np.int64)
@@ -169,7 +173,9 @@ def test_kirchhoff_limits_and_uniqueness(seed: int) -> None:
             assert c.kind[s] == AMPERES
             assert abs(v[at]) <= c.limit[s] * (1 + 1e-6)
             assert side[s] != 0 or current[s] == level[s]
-    again, _, other = solved(c, level, on, start, list(np.random.default_rng(seed).integers(-1, 2, len(level))))
+    again, _, other = solved(
+        c, level, on, start, list(np.random.default_rng(seed).integers(-1, 2, len(level)))
+    )
     assert np.abs(again - v).max() <= 1e-7 * (1 + np.abs(v).max())
     assert np.abs(other - current).max() <= 1e-7 * largest + 1e-13
 
@@ -189,7 +195,12 @@ def test_a_cell_that_is_on_follows_its_dynamic_resistance() -> None:
 def test_a_small_circuit_is_solved_in_microseconds() -> None:
     c, level, on, start = circuit_of(7)
     solved(c, level, on, start, [0] * len(level))
-    volts, sides, current, nothing = start.copy(), np.zeros(len(level), np.int64), np.zeros(len(level)), start * 0.0
+    volts, sides, current, nothing = (
+        start.copy(),
+        np.zeros(len(level), np.int64),
+        np.zeros(len(level)),
+        start * 0.0,
+    )
     best = float("inf")
     for _ in range(20):
         begin = time.perf_counter()
