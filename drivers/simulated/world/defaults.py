@@ -7,6 +7,7 @@ __all__ = [
     "DELAY_S",
     "GATE_THRESHOLD_V",
     "HEATING_S",
+    "HOLD_A",
     "HOLD_V",
     "LEAK_S",
     "ON_OHM",
@@ -23,10 +24,13 @@ AMBIENT_K = 296.0
 """The room, K."""
 
 HOLD_V = 0.4
-"""A cell that is on carries ``(V - HOLD_V) / ON_OHM`` beside its current below threshold; below it goes out.
+"""A cell that is on carries ``(V - HOLD_V) / ON_OHM`` beside its current below threshold.
 
 Holding voltages are 0.3 V to 0.5 V (device-physics §4.2); at 0.4 V and below every reading follows the law of the card.
 """
+
+HOLD_A = 10e-6
+"""Below this current of the path that is on, an amorphous cell goes out, A."""
 
 ON_OHM = 2600.0
 """Dynamic resistance of a cell that is on, heater included; with a load of 3.3 kOhm the whole path has about the

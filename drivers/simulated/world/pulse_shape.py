@@ -67,7 +67,7 @@ def _shape(t_s: NDArray[np.float64], size: NDArray[np.float64]) -> PulseShapeSee
     )
     rise, fall = (rise90 - rise10) / 0.8, (fall10 - fall90) / 0.8
     top = max(fall50 - rise50 - 0.5 * (rise + fall), 0.0)
-    return PulseShapeSeen(plateau, rise, top, fall, float(t_s[-1]))
+    return PulseShapeSeen(plateau, rise, top, fall, float(fall10 + 0.1 * fall))
 
 
 def _plateau(t_s: NDArray[np.float64], size: NDArray[np.float64]) -> float:

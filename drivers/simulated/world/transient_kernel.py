@@ -1,7 +1,7 @@
 """A waveform through a small circuit with capacitance: implicit steps of time, and cells that switch on their way.
 
 A cell with an amorphous plug switches on a delay after its voltage exceeded the threshold; from then on the voltage
-follows the load line, until the voltage falls below the holding voltage. Steps are refined where voltages move fast
+follows the load line, until the current falls below the holding current. Steps are refined where voltages move fast
 and where a threshold is crossed.
 """
 
@@ -11,12 +11,13 @@ import numpy as np
 
 from drivers.simulated.jit import kernel, subroutine
 from drivers.simulated.world.circuit_kernel import cell_current, solve_fixed_gates
-from drivers.simulated.world.defaults import DELAY_S, GATE_THRESHOLD_V, HOLD_V
+from drivers.simulated.world.defaults import DELAY_S, GATE_THRESHOLD_V, HOLD_A, HOLD_V, ON_OHM
 
 __all__ = ["run"]
 
 _SHORTEST_S = 5e-11
 _FAST, _SLOW = 0.06, 0.02
+_OUT_V = HOLD_V + HOLD_A * ON_OHM
 _MOST_FLIPS = 20
 """A cell that oscillates on its load line stays on after so many times: its filament has crystallised."""
 
@@ -128,7 +129,7 @@ def run(  # type: ignore[no-untyped-def]
                         since[k] = t
                     elif t >= since[k] + DELAY_S * (1.0 - 1e-9):
                         on[k], since[k], h = True, np.inf, _SHORTEST_S
-                elif volt < HOLD_V and threshold_v[k] > 0.0 and flips[k] < _MOST_FLIPS:
+                elif volt < _OUT_V and threshold_v[k] > 0.0 and flips[k] < _MOST_FLIPS:
                     on[k] = False
                     flips[k] += 1
             _record(c, at, t, v, current, mode, on, times, volts, amperes, limited, across, through)
