@@ -16,7 +16,6 @@ from drivers.discrete_routes import Sockets, ways_through
 from drivers.discrete_simulation import BenchSimulation
 from drivers.errors import LoadMismatch, WiringError
 from drivers.instruments import open_instrument
-from drivers.properties import Part
 from drivers.roles import CrosspointMatrix, Oscilloscope, PulseSource, SourceMeter, Thermometer
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     WiringError
         A cell cannot be reached, or a channel is not what the section says.
     LoadMismatch
-        The generator cannot be set for the load that is wired.
+        The generator is set for another load than is wired.
     LockRefused, JournalError
         Another program has the chip; its journal cannot be used.
     DriverError
@@ -67,7 +66,7 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     try:
         parts = opened.parts(chip)
         load_ohm = _wired_load(bench.connections, chip.pulser)
-        _match_load(parts.pulser, chip.pulser, load_ohm)
+        _check_load(parts.pulser, chip.pulser, load_ohm)
         if chip.backend == "@pcm":
             simulation = BenchSimulation(
                 f"{bench.path}@pcm", name, timeout_s=chip.timeout_s, transcript=_named(transcript, name)
@@ -194,29 +193,28 @@ def _wired_load(wiring: Wiring, socket: str) -> float:
     return way[0].ohm
 
 
-def _match_load(pulser: PulseSource, socket: str, wired_ohm: float) -> None:
-    """Tell a generator that knows of loads the one that is wired, and see that it took it.
+def _check_load(pulser: PulseSource, socket: str, wired_ohm: float) -> None:
+    """See that a generator that can tell which load it was set for was not told of another one than is wired.
+
+    It gives the same pulses whatever was set, since pulses are asked for in volts of the open output; but who set
+    another load knows of one that the wiring does not show. Its own resistance is what it is delivered with, and says
+    nothing where no load is wired.
 
     Raises
     ------
     LoadMismatch
-        It did not: its volts would not be what the wiring makes of them.
     """
-    control = type(pulser).controls().get("load_ohm") if isinstance(pulser, Part) else None
-    if control is None or control.command is None or not isinstance(pulser, Part):
+    set_ohm = getattr(pulser, "load_ohm", None)
+    if set_ohm is None or _near(set_ohm, wired_ohm):
         return
-    wanted_ohm = min(wired_ohm, control.limits(pulser)[1])
-    settable: Any = pulser
-    if not _near(settable.load_ohm, wanted_ohm):
-        settable.load_ohm = wanted_ohm
-    found_ohm = float(settable.load_ohm)
-    if not _near(found_ohm, wanted_ohm):
-        raise LoadMismatch(
-            f"{socket} is set for a load of {found_ohm:g} Ohm and the wiring shows {wired_ohm:g} Ohm: its volts would "
-            "arrive changed; set its load, or complete the wiring",
-            set_ohm=found_ohm,
-            wired_ohm=wired_ohm,
-        )
+    if wired_ohm >= _OPEN_OHM and _near(set_ohm, pulser.pulse_limits().source_ohm):
+        return
+    raise LoadMismatch(
+        f"{socket} is set for a load of {set_ohm:g} Ohm and the wiring shows {wired_ohm:g} Ohm, so one of the two is "
+        "wrong and cells would see another voltage: set its load_ohm, or complete the wiring",
+        set_ohm=float(set_ohm),
+        wired_ohm=wired_ohm,
+    )
 
 
 def _near(one_ohm: float, other_ohm: float) -> bool:

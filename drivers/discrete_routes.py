@@ -243,9 +243,10 @@ class Relays:
 
 def _open_output(source: Any) -> None:
     """Open the output of a source that is at rest, as its kind can: a switch of its own, or being off."""
-    if hasattr(source, "switch_off"):
+    kind = type(source)  # looked for there, since a property of an instrument is asked for over its link
+    if hasattr(kind, "switch_off"):
         source.switch_off()
-    elif hasattr(source, "output"):
-        if hasattr(source, "off_state"):
+    elif hasattr(kind, "output"):
+        if hasattr(kind, "off_state"):
             source.off_state = "open"
         source.output = False
