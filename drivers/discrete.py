@@ -744,7 +744,9 @@ class DiscreteChip:
             )
             after_ns = self.clock_ns()
             self._relays.rest()
-        g_s, flag = conductance_of(burst, setup.voltage_v, settings.noise_floor_a)
+        g_s, flag = conductance_of(
+            burst, setup.voltage_v, settings.noise_floor_a, automatic=setup.range_a is None
+        )
         return g_s, flag, (before_ns + after_ns) // 2
 
     # ---- waiting and watching -----------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from drivers.bench import BenchFile, BenchInstrument
+from drivers.bench_instruments import DiscreteChip as Section
 from drivers.bench_wiring import GROUND, Wiring
 from drivers.discrete import DiscreteChip, DiscreteParts, DiscreteSettings
 from drivers.discrete_journal import Journal
@@ -19,13 +20,13 @@ from drivers.instruments import open_instrument
 from drivers.roles import CrosspointMatrix, Oscilloscope, PulseSource, SourceMeter, Thermometer
 
 if TYPE_CHECKING:
-    from drivers.bench_instruments import DiscreteChip as Section
     from drivers.instrument import Instrument
 
 __all__ = ["journal_of", "open_discrete"]
 
 Role = TypeVar("Role")
 
+_SETTINGS = ("on_ohm", "holding_v", "read_limit_a", "noise_floor_a", "word_line_read_v", "word_line_pulse_v")
 _OPEN_OHM = 1e5
 """Loads from here on are as good as none: generators spell an open output as a large number."""
 
@@ -52,10 +53,9 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
     DriverError
         An instrument cannot be opened; those opened before are safe and closed.
     """
-    section = bench.instruments[name]
-    if section.driver != "discrete":
-        raise WiringError(f"{name} is no chip made of instruments, but a {section.driver}")
-    chip: Section = section  # type: ignore[assignment]
+    chip = bench.instruments[name]
+    if not isinstance(chip, Section):
+        raise WiringError(f"{name} is no chip made of instruments, but a {chip.driver}")
     sockets = Sockets(chip.smu, chip.pulser, chip.word_line, chip.matrix)
     ways = ways_through(
         bench.connections, sockets, name, chip.rows, chip.cols, transistors=chip.access == "transistor"
@@ -81,7 +81,7 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
             parts,
             ways,
             journal,
-            settings=DiscreteSettings(load_ohm=load_ohm, current_max_a=bench.envelope.current_max_a),
+            settings=_settings(chip, load_ohm, bench.envelope.current_max_a),
             simulation=simulation,
         )
     except BaseException:
@@ -97,15 +97,22 @@ def open_discrete(bench: BenchFile, name: str, *, transcript: Any = None) -> Dis
 
 
 def journal_of(bench: BenchFile, name: str) -> Path | None:
-    """Return where the journal of a chip is kept: beside the bench file, or beside the state of a simulated one.
+    """Return where the journal of a chip is kept: where its section says, else beside the bench file or the state.
 
     A simulated chip without a state file is gone with the program, and so is its journal: None.
     """
     chip = bench.chips[name]
+    if isinstance(chip, Section) and chip.journal is not None:
+        return chip.journal
     if chip.backend == "@pcm" and chip.simulated is not None:
         state = chip.simulated.state
         return None if state is None else state.with_name(f"{state.name}.journal")
     return bench.path.with_name(f"{bench.path.stem}.{name}.journal")
+
+
+def _settings(chip: Section, load_ohm: float, current_max_a: float) -> DiscreteSettings:
+    named = {key: getattr(chip, key) for key in _SETTINGS if getattr(chip, key) is not None}
+    return DiscreteSettings(load_ohm=load_ohm, current_max_a=current_max_a, **named)
 
 
 class _Opened:
@@ -219,7 +226,9 @@ def _check_load(pulser: PulseSource, socket: str, wired_ohm: float) -> None:
 
 def _near(one_ohm: float, other_ohm: float) -> bool:
     """Whether two loads are one: within a hundredth, or both as good as open."""
-    return min(one_ohm, other_ohm) >= _OPEN_OHM or abs(one_ohm - other_ohm) <= 0.01 * other_ohm
+    if min(one_ohm, other_ohm) >= _OPEN_OHM:
+        return True
+    return abs(one_ohm - other_ohm) <= 0.01 * min(one_ohm, other_ohm)
 
 
 def _named(transcript: Any, name: str) -> Callable[[str], object] | None:

@@ -51,7 +51,9 @@ def check_read(cells: NDArray[np.uint32], setup: ReadSetup, number: int, limits:
         )
 
 
-def conductance_of(burst: Burst, level_v: float, floor_a: float) -> tuple[float, int]:
+def conductance_of(
+    burst: Burst, level_v: float, floor_a: float, *, automatic: bool = False
+) -> tuple[float, int]:
     """Return the conductance a burst has measured and what is wrong with it.
 
     Parameters
@@ -61,6 +63,8 @@ def conductance_of(burst: Burst, level_v: float, floor_a: float) -> tuple[float,
         Voltage that was asked for.
     floor_a : float
         Mean currents below are the instrument's own: the reading stays, with its flag.
+    automatic : bool
+        The range was automatic: samples over it were taken while it changed, and the others count.
 
     Returns
     -------
@@ -73,7 +77,10 @@ def conductance_of(burst: Burst, level_v: float, floor_a: float) -> tuple[float,
     if not amperes.size:
         return math.nan, int(ReadFlag.NOT_READ)
     known = np.isfinite(volts) & np.isfinite(amperes)
-    if burst.limited.any() or not known.all() or (np.abs(volts) < _LEAST_SHARE * abs(level_v)).any():
+    if burst.limited.any() or not (known.any() if automatic else known.all()):
+        return math.nan, int(ReadFlag.CLIPPED_HIGH)
+    volts, amperes = volts[known], amperes[known]
+    if (np.abs(volts) < _LEAST_SHARE * abs(level_v)).any():
         return math.nan, int(ReadFlag.CLIPPED_HIGH)
     low = abs(float(amperes.mean())) < floor_a
     return float(np.mean(amperes / volts)), int(ReadFlag.CLIPPED_LOW if low else ReadFlag.OK)

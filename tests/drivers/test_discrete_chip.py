@@ -224,7 +224,16 @@ def test_a_reading_is_the_mean_of_current_over_voltage(bench: RoleBench) -> None
     ids=["compliance", "over-range", "voltage did not come", "no voltage"],
 )
 def test_what_is_limited_is_no_number(bench: RoleBench, burst: Burst) -> None:
-    g_s, flag = reading_of(bench, burst)
+    g_s, flag = reading_of(bench, burst, range_a=1e-5)
+    assert np.isnan(g_s)
+    assert flag == ReadFlag.CLIPPED_HIGH
+
+
+def test_samples_taken_while_an_automatic_range_changed_do_not_count(bench: RoleBench) -> None:
+    g_s, flag = reading_of(bench, burst_of(0.2, [np.nan, 2e-6, 4e-6]))
+    assert g_s == pytest.approx(15e-6)
+    assert flag == ReadFlag.OK
+    g_s, flag = reading_of(bench, burst_of(0.2, [np.nan, np.nan]))
     assert np.isnan(g_s)
     assert flag == ReadFlag.CLIPPED_HIGH
 

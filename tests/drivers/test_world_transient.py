@@ -200,7 +200,14 @@ def test_a_population_programmed_through_the_circuit_is_that_of_the_board(tmp_pa
         seen = world.play({"pulser.1": trapezoid(2.15)})["pulser.1"]
         plateaus.append(at(seen, 150e-9)[1])
     mean_a = float(np.mean(plateaus))
-    board.pulse(everyone, np.full(64, mean_a, np.float32), np.zeros(64, np.int64), rise_s=0.0, top_s=200e-9, fall_s=5e-9)
+    board.pulse(
+        everyone,
+        np.full(64, mean_a, np.float32),
+        np.zeros(64, np.int64),
+        rise_s=0.0,
+        top_s=200e-9,
+        fall_s=5e-9,
+    )
     here = cells.chip.arrays.state[:, layout.CONDUCTANCE].reshape(-1)[:64]
     there = board.arrays.state[:, layout.CONDUCTANCE].reshape(-1)[:64]
     assert 250e-6 < mean_a < 350e-6
@@ -246,7 +253,9 @@ def test_the_first_pulse_switches_and_the_last_one_shows_what_it_left(tmp_path: 
     last = world.play({"pulser.1": trapezoid(1.8, rise_s=100e-9, count=60, period_s=1e-6)})["pulser.1"]
     first = world.terminal("scope.1").trace()
     assert first is not None
-    early = 20e-9 + 100e-9 * 0.6  # at 60 % of the edge the amorphous cell blocks, the crystallised one conducts
+    early = (
+        20e-9 + 100e-9 * 0.6
+    )  # at 60 % of the edge the amorphous cell blocks, the crystallised one conducts
     assert at(last, early)[1] > 50e-6
     assert at(first, early)[0] == pytest.approx(1.8 * 0.6, rel=0.01)
 
@@ -309,7 +318,9 @@ def test_a_trapezoid_is_found_again() -> None:
 
 def test_a_short_overshoot_does_not_heat() -> None:
     t_s = np.linspace(0, 1e-6, 10_001)
-    current = np.where((t_s > 2e-7) & (t_s < 8e-7), 2e-4, 0.0) + np.where((t_s > 2e-7) & (t_s < 2.03e-7), 3e-4, 0.0)
+    current = np.where((t_s > 2e-7) & (t_s < 8e-7), 2e-4, 0.0) + np.where(
+        (t_s > 2e-7) & (t_s < 2.03e-7), 3e-4, 0.0
+    )
     (shape,) = pulses_of(t_s, current, 25e-6)
     assert shape.amplitude_a == pytest.approx(2e-4)
     assert shape.top_s == pytest.approx(6e-7, rel=1e-2)
