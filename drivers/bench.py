@@ -307,23 +307,18 @@ def _parse(path: Path, text: str) -> Any:
 
 def _problems(found: list[ErrorDetails]) -> tuple[str, ...]:
     """One line each; of an instrument whose driver is not known, that alone can be told."""
-    strange = {
-        each["loc"][:3]
-        for each in found
-        if each["loc"][:1] == ("instruments",) and each["loc"][3:] == ("driver",)
-    }
-    return tuple(
-        line
-        for each in found
-        if each["loc"][:3] not in strange or each["loc"][3:] == ("driver",)
-        for line in _lines(each)
-    )
 
+    def names_driver(each: ErrorDetails) -> bool:
+        return each["loc"][:1] == ("instruments",) and each["loc"][3:] == ("driver",)
 
-def _lines(found: ErrorDetails) -> tuple[str, ...]:
-    if found["type"] == "wiring":
-        return tuple(f"wiring: {problem}" for problem in found["ctx"]["problems"])
-    return (_problem(found),)
+    strange = {each["loc"][:3] for each in found if names_driver(each)}
+    lines: list[str] = []
+    for each in found:
+        if each["type"] == "wiring":
+            lines += [f"wiring: {problem}" for problem in each["ctx"]["problems"]]
+        elif names_driver(each) or each["loc"][:3] not in strange:
+            lines.append(_problem(each))
+    return tuple(lines)
 
 
 def _problem(found: ErrorDetails) -> str:

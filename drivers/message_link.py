@@ -7,6 +7,7 @@ stricter here: whatever goes wrong between a question and its whole answer close
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["MessageLink"]
 
 _MOST_DIGITS = 9
 _CHUNK = 1 << 16
+_NOISE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class MessageLink(Wire):
@@ -96,15 +98,23 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
             return self.read(timeout_s=timeout_s)
 
     def read(self, *, timeout_s: float | None = None) -> str:
-        """Return the next reply, for instruments that speak without being asked (FLEX after ``XE``)."""
+        """Return the next reply, for instruments that speak without being asked (FLEX after ``XE``).
+
+        Raises
+        ------
+        LinkTimeout, MalformedAnswer, LinkError
+            The link is closed then. A reply that holds control characters is no text: it was garbled on its way.
+        """
         with self._lock:
             deadline = self._deadline(timeout_s)
             try:
                 data = self._reply(deadline)
+                if (noise := _NOISE.search(data)) is not None:
+                    self._malformed(f"byte {noise[0][0]:#04x} in {data[:60]!r} is no part of a text")
             except BaseException:
                 self._hang_up()
                 raise
@@ -124,7 +134,18 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
+            return self.read_bytes(count, timeout_s=timeout_s)
+
+    def read_bytes(self, count: int, *, timeout_s: float | None = None) -> bytes:
+        """Return exactly `count` bytes of replies nobody asks for, whatever their values (FLEX binary data).
+
+        Raises
+        ------
+        LinkTimeout, LinkError
+            The link is closed then.
+        """
+        with self._lock:
             deadline = self._deadline(timeout_s)
             try:
                 data = self._exactly(count, deadline)
@@ -144,7 +165,7 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
             deadline = self._deadline(timeout_s)
             try:
                 head = self._exactly(2, deadline)
@@ -200,6 +221,15 @@ class MessageLink(Wire):
                 self._break(error)
 
     # ---- inside -------------------------------------------------------------------------------------------
+    def _asked(self, message: str | bytes) -> None:
+        """Send a question; what came before it belongs to nobody, so nothing behind it could be told apart."""
+        if self._buffer:
+            self._malformed(f"{bytes(self._buffer[:60])!r} came though nothing was asked")
+        self.write(message)
+
+    def _ends_with_termchar(self, data: bytes) -> bool:
+        return data[-1:] == (self._read_end or b"\n")[-1:]
+
     def _deadline(self, timeout_s: float | None) -> float:
         wait_s = self.timeout_s if timeout_s is None else timeout_s
         self._opened()

@@ -66,6 +66,7 @@ class Wire:
 
         self._more_to_come = StatusCode.success_max_count_read
         self._message_ends = StatusCode.success
+        self._termchar_read = StatusCode.success_termination_character_read
 
     # ---- opening and closing ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -133,6 +134,8 @@ class Wire:
         while got < count:
             parts.append(self._receive(count - got, deadline, termchar=False))
             got += len(parts[-1])
+            if self._at_end and got < count:
+                self._malformed(f"a reply ended after {got} of {count} bytes")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _receive(self, count: int, deadline: float, *, termchar: bool) -> bytes:
@@ -148,7 +151,10 @@ class Wire:
             self._set_termchar(termchar)
             with resource.visalib.ignore_warning(resource.session, self._more_to_come):
                 data, status = resource.visalib.read(resource.session, count)
-            self._at_end = status == self._message_ends
+            # pyvisa-py calls the END of a HiSLIP message a termination character.
+            self._at_end = status == self._message_ends or (
+                status == self._termchar_read and not self._ends_with_termchar(data)
+            )
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
         return bytes(data) if not isinstance(data, bytes) else data
@@ -177,6 +183,10 @@ class Wire:
             self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
             self._termchar = on
 
+    def _ends_with_termchar(self, data: bytes) -> bool:
+        """Whether what was read ends with the character that may have stopped it."""
+        return data[-1:] == b"\n"
+
     # ---- what goes wrong ----------------------------------------------------------------------------------
     def _break(self, error: Exception) -> NoReturn:
         """Close the link and raise what happened in our words; anything unexpected goes on as it is."""
@@ -188,7 +198,8 @@ class Wire:
             raise error
         if isinstance(error, pyvisa.errors.VisaIOError) and error.error_code == StatusCode.error_timeout:
             self._timed_out(error)
-        if isinstance(error, pyvisa.errors.Error | OSError | AttributeError):
+        # pyvisa-py raises a bare RuntimeError where a HiSLIP link is cut or out of step.
+        if isinstance(error, pyvisa.errors.Error | OSError | AttributeError | RuntimeError):
             raise LinkError(
                 f"the link to {self.address} broke ({error}); check the board and its cable",
                 address=self.address,

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 from drivers.bench_instruments import BenchInstrument
 from drivers.discrete_simulation import SIMULATION_ADDRESS
 from drivers.events import event_address
+from drivers.simulated.link_faults import LinkFaults
 from drivers.simulated.resource_lock import ResourceLock
-from drivers.simulated.twin import Transport, Twin, TwinLink
+from drivers.simulated.transport import Transport
+from drivers.simulated.twin import Twin, TwinLink
 
 if TYPE_CHECKING:
     from drivers.bench import BenchFile
@@ -84,13 +86,20 @@ class SimulatedInstrument:
 
 @dataclass
 class TwinPort:
-    """The twin of a bench instrument; it is built when it is first reached."""
+    """The twin of a bench instrument; it is built when it is first reached.
+
+    Attributes
+    ----------
+    faults : LinkFaults
+        What is to go wrong on the links to it; a test arms them.
+    """
 
     name: str
     address: str
     timeout_s: float
     _build: Callable[[], Twin]
     lock: ResourceLock = field(default_factory=ResourceLock)
+    faults: LinkFaults = field(default_factory=LinkFaults)
     _twin: Twin | None = None
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -103,8 +112,18 @@ class TwinPort:
             return self._twin
 
     def connect(self, transport: Transport | None = None) -> TwinLink:
-        """Open a link over what the address says, or over another interface."""
-        return self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        """Open a link over what the address says, or over another interface.
+
+        Raises
+        ------
+        ConnectionRefusedError
+            A fault has made the instrument vanish.
+        """
+        if self.faults.gone:
+            raise ConnectionRefusedError(f"{self.name} has vanished from {self.address}")
+        link = self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        link.faults = self.faults
+        return link
 
     def save(self) -> None:
         """Write the twin's state where it has any."""

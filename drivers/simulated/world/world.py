@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,6 +82,7 @@ class World:
         self._standing = Standing()
         self._network: Network | None = None
         self._moved = True
+        self._going_on: dict[Callable[[], int], int] = {}
 
     # ---- time -----------------------------------------------------------------------------------------------
     @property
@@ -93,7 +94,18 @@ class World:
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
         self._settle()
-        self.clock.jump(min(self.now_ns + max(round(seconds * 1e9), 0), TIME_END_NS - 1))
+        end_ns = min(self.now_ns + max(round(seconds * 1e9), 0), TIME_END_NS - 1)
+        if not self._going_on:
+            self.clock.jump(end_ns)
+            return
+        while self.clock.now_ns < end_ns:
+            self.clock.jump(min(end_ns, *self._going_on.values()))
+            for callback in self._going_on:
+                self._going_on[callback] = max(callback(), self.clock.now_ns + 1)
+
+    def on_time(self, callback: Callable[[], int]) -> None:
+        """Call `callback` whenever time has passed; see :meth:`drivers.simulated.terminals.Bench.on_time`."""
+        self._going_on[callback] = max(callback(), self.clock.now_ns + 1)
 
     # ---- sockets and relays -----------------------------------------------------------------------------------
     def terminal(self, name: str) -> Socket:
