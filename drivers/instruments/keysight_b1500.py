@@ -397,11 +397,22 @@ class KeysightB1500(Instrument):
         """Run the self-calibration, all outputs open, and return what failed: slots, or "mainframe"."""
         return self._failed("*CAL?")
 
-    def self_test(self) -> tuple[str, ...]:
-        """Run the self-test, after a reset, and return what failed: slots, or "mainframe"."""
+    def self_test(self) -> bool:
+        """Run the self-test, which resets the instrument.
+
+        Raises
+        ------
+        InstrumentError
+            A module failed.
+        """
         failed = self._failed("*TST?")
         self.tell(f"*SRE {ERROR + INTERLOCK};CM 0")
-        return failed
+        if failed:
+            raise InstrumentError(
+                f"the self-test of {self!r} failed: {', '.join(failed)}; do not trust these channels before they are "
+                "serviced"
+            )
+        return True
 
     def _failed(self, query: str) -> tuple[str, ...]:
         with self._mine:

@@ -206,12 +206,9 @@ class SmuChannel(Part):
         )
         index = words.value[words.kind == "X"].astype(int) - 1
         current = words.kind == "I"
-        found = Burst(
-            np.full(samples, float(level_v)),
-            np.full(samples, np.nan),
-            np.zeros(samples, dtype=np.bool_),
-            np.arange(samples) * interval_s,
-        )
+        due_s: NDArray[np.float64] = np.arange(samples, dtype=np.float64) * interval_s
+        nothing, level = np.full(samples, np.nan), np.full(samples, float(level_v))
+        found = Burst(level, nothing, np.zeros(samples, dtype=np.bool_), due_s)
         found.current_a[index] = words.value[current]
         found.limited[index] = words.status[current] & LIMITED != 0
         if stamped and index.size:
@@ -419,7 +416,7 @@ class SmuChannel(Part):
         current = words.kind == "I"
         count = int(np.count_nonzero(current))
         stamps = words.value[words.kind == "T"]
-        times = stamps - stamps[0] if stamps.size else np.full(count, np.nan)
+        times: NDArray[np.float64] = stamps - stamps[0] if stamps.size else np.full(count, np.nan)
         limited = words.status[current] & LIMITED != 0
         return Burst(voltage, words.value[current], limited, times)
 

@@ -56,7 +56,10 @@ def _filters(twin: KeysightB1500Twin) -> str:
 
 def _general(twin: KeysightB1500Twin) -> str:
     setup, adc = twin.setup, twin.setup.adcs[0]
-    averages = f"{-adc.count:g}" if adc.mode == 2 else f"{adc.count:g},{int(adc.mode == 1)}"
+    # AV and AIT 0 share their numbers; a time (mode 3) cannot be told by AV: one sample is a default [K]
+    averages = (
+        f"{-adc.count:g}" if adc.mode == 2 else f"{adc.count if adc.mode < 2 else 1:g},{int(adc.mode == 1)}"
+    )
     said = [f"TM{setup.trigger}", f"AV{averages}", f"CM{setup.calibrates:d}"]
     said.append(f"FMT{setup.style},{setup.style_mode}")
     if setup.mode is not None:

@@ -127,7 +127,7 @@ def _level(source: Staircase, level: float, *, last: bool) -> Datum:
 
 
 def _dummies(twin: KeysightB1500Twin) -> list[Datum]:
-    """Data of a step behind an abort: 199.999E+99."""
+    """Return the data of a step behind an abort: 199.999E+99."""
     data = []
     for slot in twin.setup.channels:
         smu = twin.smus[slot]

@@ -1,4 +1,4 @@
-"""What a B1500A was told about measurements: modes, sweeps, samplings, pulses, formats; all of it goes with ``*RST``."""
+"""What a B1500A was told about measurements: modes, sweeps, samplings, pulses, formats; ``*RST`` forgets it."""
 
 from __future__ import annotations
 

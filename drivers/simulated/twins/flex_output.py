@@ -13,7 +13,8 @@ class FlexOutput(Output):
     """Measured data in the order they were taken, and at most one reply of a query in front of them.
 
     A query's reply replaces the one nobody read; data stay over any number of messages, until they are read or BC,
-    FMT, ``*RST`` or a device clear drops them (Programming Guide 1-56, 4-45). That the query goes first is a default [K].
+    FMT, ``*RST`` or a device clear drops them (Programming Guide 1-56, 4-45). That the query goes
+    first is a default [K].
     """
 
     def __init__(self) -> None:

@@ -112,6 +112,11 @@ class KeysightB1500Twin(Twin):
         self.setup: Setup = Setup()
         self._started_ns = self._calibrated_ns = bench.now_ns
 
+    @property
+    def listens(self) -> bool:
+        """Whether it answers anybody: not while EasyEXPERT is open."""
+        return not self._deaf
+
     # ---- messages -----------------------------------------------------------------------------------------
     def connected(self, link: TwinLink) -> None:
         """Give a new link the two buffers of this instrument."""
