@@ -44,7 +44,8 @@ MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
 
 _open: dict[Path, SimulatedBench] = {}
-_guard = threading.Lock()
+# Re-entrant: a manager nobody holds any more may be collected, and give its bench back, while a bench is opened.
+_guard = threading.RLock()
 
 
 @dataclass
