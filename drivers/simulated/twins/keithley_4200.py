@@ -98,7 +98,7 @@ class Keithley4200Twin(Twin):
         self.system = SystemMode(bench, self.units)
         self.pmu = Pmu(name, bench, rpm=rpm)
         self.system.measured = self._measured
-        self.pmu.executed = self._executed
+        self.pmu.executed = self._measured
         self._busy_until_ns = 0
         self._pending = self._ready = self._syntax = self._request = False
         self._asks_service = False
@@ -138,7 +138,7 @@ class Keithley4200Twin(Twin):
         if link.transport is Transport.SOCKET:
             link.answer(("ACK" if reply is None else reply).encode("latin-1") + b"\0")
         elif reply is not None:
-            link.answer(reply.encode("latin-1"))
+            link.answer(reply.encode("latin-1") + b"\n")
             if self._asks_service:
                 self._request = True
 
@@ -186,9 +186,6 @@ class Keithley4200Twin(Twin):
     def _measured(self) -> None:
         self._busy_until_ns = self.bench.now_ns + round(SET_UP_S * 1e9)
         self._pending = True
-
-    def _executed(self, _burst_s: float) -> None:
-        self._measured()
 
     def _state(self, link_has_output: bool) -> int:
         if self._pending and not self.busy:
@@ -294,7 +291,6 @@ def build(name: str, simulated: SimulatedTwin, world: World) -> Keithley4200Twin
         raise ValueError(
             f"{name}: {simulated.model} has no option {', '.join(unknown)}; there are {', '.join(sorted(_OPTIONS))}"
         )
-    for key, value in (("serial", simulated.serial), ("firmware", simulated.firmware)):
-        if value is not None:
-            options[key] = value
+    stated = {"serial": simulated.serial, "firmware": simulated.firmware}
+    options.update({key: value for key, value in stated.items() if value is not None})
     return Keithley4200Twin(name, world, world.lock, **options)  # type: ignore[arg-type]

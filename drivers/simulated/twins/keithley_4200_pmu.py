@@ -47,7 +47,7 @@ class Pmu:
         self.names = {each: f"{name}.pmu1_{each}" for each in CHANNELS}
         self.samplers = {each: Sampler(bench.random(name, f"pmu1_{each}")) for each in CHANNELS}
         self.rpm_path = dict.fromkeys(CHANNELS, 2 if rpm else 0)
-        self.executed: Callable[[float], None] = lambda _burst_s: None
+        self.executed: Callable[[], None] = lambda: None
         channel = self._per_channel
         self.commands: dict[str, Callable[[Command], str | None]] = {
             ":PMU:INIT": self._init,
@@ -201,15 +201,12 @@ class Pmu:
     def _execute(self, command: Command) -> None:
         self._begun()
         self.results = {}
-        began_ns = self.bench.now_ns
-        try:
-            self.results = execute(self)
-        finally:
-            if not any(each.retain for each in self.channels.values() if each.output):
-                self.initialised = False
-            for number in CHANNELS:
-                self._present(number)
-            self.executed((self.bench.now_ns - began_ns) * 1e-9)
+        self.results = execute(self)
+        if not any(each.retain for each in self.channels.values() if each.output):
+            self.initialised = False
+        for each in CHANNELS:
+            self._present(each)
+        self.executed()
         if any(each.too_hot for each in self.results.values()):
             raise KxciError(-968)
 
