@@ -69,9 +69,7 @@ class FairLock:
         self.release()
 
 
-_SHIELDED = tuple(
-    int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-)
+_SHIELDED = tuple(int(getattr(signal, name)) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class _Held:

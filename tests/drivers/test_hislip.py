@@ -225,9 +225,7 @@ def test_two_clients_have_replies_of_their_own(served: Served) -> None:
             if answer != b"%d\n" % number:
                 wrong.append(answer)
 
-    threads = [
-        threading.Thread(target=run, args=(client, 1000 * k)) for k, client in enumerate((first, second))
-    ]
+    threads = [threading.Thread(target=run, args=(client, 1000 * k)) for k, client in enumerate((first, second))]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -439,9 +437,7 @@ def test_stop_ends_every_session_and_frees_the_port(served: Served) -> None:
         assert again.port == served.server.port
 
 
-def test_in_process_and_over_hislip_are_the_same_instrument(
-    served: Served, visa: MessageBasedResource
-) -> None:
+def test_in_process_and_over_hislip_are_the_same_instrument(served: Served, visa: MessageBasedResource) -> None:
     manager = pyvisa.ResourceManager(f"{served.bench.path}@pcm")
     inside = manager.open_resource(GPIB, read_termination="\n", write_termination="\n")
     assert isinstance(inside, MessageBasedResource)
