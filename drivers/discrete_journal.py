@@ -44,6 +44,7 @@ _LONGEST = 1 << 28
 WINDOW = 32
 """Entries that are reserved at once: at 30 ms per cell the disk is waited for about once a second."""
 _COMPACT_FROM = 1 << 20
+_KINDS = frozenset(Kind)
 _SYNCED = frozenset({Kind.BATCH, Kind.RESERVED, Kind.END, Kind.BOOT, Kind.MASK, Kind.COUNTS})
 
 
@@ -267,7 +268,7 @@ def _next(data: bytes, at: int) -> tuple[Record, int] | None:
     end = at + _HEAD.size + size
     if size > _LONGEST or end + _CHECK.size > len(data):
         return None
-    if _CHECK.unpack_from(data, end)[0] != zlib.crc32(data[at:end]):
+    if kind not in _KINDS or _CHECK.unpack_from(data, end)[0] != zlib.crc32(data[at:end]):
         return None
     return Record(Kind(kind), data[at + _HEAD.size : end]), end + _CHECK.size
 

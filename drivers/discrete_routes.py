@@ -186,6 +186,10 @@ class Relays:
         """Note that anything may have been switched by others."""
         self._unsure, self._closed, self._alone = set(self._sources), None, ""
 
+    def resting(self) -> None:
+        """Note that every source was switched off, which is as good as 0 V."""
+        self._unsure.clear()
+
     def live(self, name: str) -> None:
         """Note that a source is about to act: it counts as live until it was brought to 0 V.
 

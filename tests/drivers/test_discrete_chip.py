@@ -376,6 +376,7 @@ def test_an_exception_from_outside_ends_the_batch_and_goes_on(bench: RoleBench) 
         bench.before = None
         report = chip.last_batch()
         assert (report.state, report.open) == (State.ABORTED, 1)
+        assert chip.wait(1.0) is State.ABORTED
         assert bench.closed == frozenset()
 
 
