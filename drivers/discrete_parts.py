@@ -62,7 +62,7 @@ class DiscreteSettings:
     word_line_read_v, word_line_pulse_v, word_line_limit_a : float
         What gates are held at during reads and during pulses that do not say, and its compliance.
     stamp_error_s : float
-        How far a time stamp may be off: half of what stands between two looks at the clock, but for the burst itself.
+        How far a time stamp may be off: half of what messages and settling take between two looks at the clock.
     """
 
     on_ohm: float = 2600.0
@@ -77,7 +77,7 @@ class DiscreteSettings:
     word_line_read_v: float = 2.0
     word_line_pulse_v: float = 3.0
     word_line_limit_a: float = 1e-6
-    stamp_error_s: float = 5e-3
+    stamp_error_s: float = 20e-3
 
 
 @dataclass(frozen=True, slots=True)

@@ -283,8 +283,10 @@ class Station(AbstractContextManager["Station"]):
         temperature_k = chip.temperature_k()
         now_unix_ns = self.clock.now_unix_ns()
         applied = self._applied
-        # A chip made of instruments: what each of them is and how it is set.
-        parts: dict[str, Any] = getattr(self._links[0], "instruments", {})
+        with interrupts.message():
+            # A chip made of instruments: what each of them is and how it is set.
+            parts: dict[str, Any] = getattr(self._links[0], "instruments", {})
+            settings = {name: part.snapshot() for name, part in parts.items()}
         facts: dict[str, Any] = plain(
             {
                 "bench": {
@@ -300,7 +302,7 @@ class Station(AbstractContextManager["Station"]):
                 "simulated": self.simulated,
                 "identities": {self.name: asdict(chip.identify())}
                 | {name: asdict(part.identify()) for name, part in parts.items()},
-                "instruments": {name: part.snapshot() for name, part in parts.items()},
+                "instruments": settings,
                 "capabilities": sorted(chip.capabilities()),
                 "geometry": asdict(chip.geometry()),
                 "limits": asdict(chip.limits()),

@@ -82,6 +82,47 @@ def test_one_cell_on_a_source_meter_and_a_generator(tmp_path: Path) -> None:
         chip.safe()
 
 
+K4200 = """
+  k4200:
+    driver: keithley-4200a
+    address: TCPIP0::k4200::1225::SOCKET
+    backend: "@pcm"
+    simulated: {model: keithley-4200a}
+"""
+B1500 = """
+  b1500:
+    driver: keysight-b1500a
+    address: GPIB0::17::INSTR
+    backend: "@pcm"
+    simulated: {model: keysight-b1500a}
+"""
+ANALYSERS = {"4200": (K4200, "k4200.smu1", "k4200.pmu1_1"), "b1500": (B1500, "b1500.1", "b1500.501")}
+
+
+@pytest.mark.parametrize("kind", ["4200"])
+def test_one_analyser_that_reads_and_pulses(tmp_path: Path, kind: str) -> None:
+    section, smu, pulser = ANALYSERS[kind]
+    start, end = BENCH.index("  smu:\n"), BENCH.index("wiring:")
+    text = BENCH[:start] + section.lstrip("\n") + BENCH[end:]
+    path = tmp_path / "bench.yaml"
+    path.write_text(text.replace("smu.a", smu).replace("pulser.1", pulser))
+    with open_discrete(load_bench(path), "cell") as chip:
+        assert len(chip.instruments) == 1
+        chip.power(True)
+        chip.outputs(True)
+        control = SimControl(chip)  # type: ignore[arg-type]
+        setup = ReadSetup(samples=4, aperture_s=1e-3, range_a=1e-5)
+        before = chip.read(CELL, setup).g_s[0]
+        pulse = Pulse(rise_s=3e-8, top_s=60e-9, fall_s=3e-8, period_s=1e-5, full_scale=450e-6)
+        chip.program(Batch(1, CELL, pulse, np.full(1, 4.2e-4, np.float32)))
+        control.advance(1.0)
+        after = chip.read(CELL, setup).g_s[0]
+        assert after < 0.5 * before
+        assert after == pytest.approx(control.truth_s(CELL)[0], rel=0.2)
+        assert control.pulses(CELL)[0] == chip.cycles(CELL)[0] == 1
+        assert chip.errors() == []
+
+
 def test_how_many_messages_a_cell_costs_does_not_depend_on_samples(tmp_path: Path) -> None:
     with open_discrete(load_bench(bench_file(tmp_path)), "cell") as chip:
         chip.power(True)
