@@ -142,7 +142,7 @@ class DiscreteBatches:
                 self._journal.note(started_record(entry))
                 self._fire(float(volts[entry]), batch.count)
                 stamp_ns = self._clock_ns()
-            self._journal.note(outcome_record(entry, EntryCode.PULSED, stamp_ns))
+            self._journal.note(outcome_record(entry, stamp_ns))
             with supply.losing():
                 supply.relays.rest()
         return State.DONE

@@ -30,7 +30,7 @@ __all__ = [
     "started_record",
 ]
 
-_OUTCOME = struct.Struct("<IBQ")
+_OUTCOME = struct.Struct("<IQ")
 _ENTRY = struct.Struct("<I")
 _HEAD = struct.Struct("<I")
 
@@ -95,9 +95,9 @@ def started_record(entry: int) -> Record:
     return Record(Kind.STARTED, _ENTRY.pack(entry))
 
 
-def outcome_record(entry: int, flag: int, ended_ns: int) -> Record:
-    """Return what became of an entry, and the board time of its last pulse's end."""
-    return Record(Kind.OUTCOME, _OUTCOME.pack(entry, flag, ended_ns))
+def outcome_record(entry: int, ended_ns: int) -> Record:
+    """Return that an entry was pulsed in full, and the board time of its last pulse's end."""
+    return Record(Kind.OUTCOME, _OUTCOME.pack(entry, ended_ns))
 
 
 def reserved_record(end: int) -> Record:
@@ -257,10 +257,9 @@ class Book:
         self.counts[self.batch_cells[entry]] += np.uint32(self.count)
 
     def _take_outcome(self, data: bytes) -> None:
-        entry, flag, self.stamps_ns[entry] = _OUTCOME.unpack(data)
-        self.flags[entry] = flag
-        if flag != EntryCode.IN_DOUBT:
-            self.done, self.open = entry + 1, 0
+        entry, ended_ns = _OUTCOME.unpack(data)
+        self.flags[entry], self.stamps_ns[entry] = EntryCode.PULSED, ended_ns
+        self.done, self.open = entry + 1, 0
 
     def _take_results(self, data: bytes) -> None:
         self.done, self.open = (int(x) for x in np.frombuffer(data, "<u4", 2))

@@ -48,7 +48,7 @@ def half_done(path: Path, host: str, *, started: int, finished: int) -> None:
         if plan[entry] == EntryCode.PULSED:
             journal.note(started_record(entry))
             if entry < finished:
-                journal.note(outcome_record(entry, EntryCode.PULSED, 100 + entry))
+                journal.note(outcome_record(entry, 100 + entry))
     journal.close()
 
 

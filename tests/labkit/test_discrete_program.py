@@ -108,7 +108,8 @@ def test_a_chip_of_instruments_programs_as_well_as_a_board(tmp_path: Path) -> No
         residuals(Station(load_bench(bench_file(tmp_path, BENCH, seed)), opener=open_roles), seed)
         for seed in SEEDS
     ]
-    assert rms(bench) == pytest.approx(rms(board), rel=0.15)
+    # A source-meter looks for longer than a board's converter, so that noise disturbs its loop a little less.
+    assert 0.75 * rms(board) < rms(bench) < 1.15 * rms(board)
 
 
 @pytest.fixture(scope="module")
