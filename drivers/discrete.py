@@ -355,7 +355,7 @@ class DiscreteChip:
         return self._ended
 
     def watch(self, on: bool) -> None:
-        """Arm the scope before every pulse from now on, or leave it alone.
+        """Arm the scope before every pulse from now on, or leave it alone; its vertical scale stays as it was set.
 
         Raises
         ------

@@ -10,7 +10,7 @@ import pyvisa
 
 from drivers.bench import load_bench
 from drivers.chip import Batch, Pulse, ReadSetup
-from drivers.discrete import DiscreteSettings
+from drivers.discrete import DiscreteChip, DiscreteSettings
 from drivers.discrete_opening import journal_of, open_discrete
 from drivers.discrete_routes import Sockets, ways_through
 from drivers.discrete_simulation import SIMULATION_ADDRESS, BenchSimulation
@@ -18,6 +18,7 @@ from drivers.errors import InstrumentError, LinkError, LoadMismatch, WiringError
 from drivers.instruments import open_instrument
 from drivers.sim_control import SimControl
 from drivers.simulated.registry import open_bench
+from labkit.station import Station
 
 BENCH = """
 version: 1
@@ -220,6 +221,48 @@ def test_cells_with_a_state_file_live_on_with_their_journal(tmp_path: Path) -> N
         assert chip.boot_id() == boot_id
         assert chip.clock_ns() > ended_ns
         assert chip.next_batch_id() == 2
+
+
+def test_a_scope_watches_and_a_thermometer_tells(tmp_path: Path) -> None:
+    more = """
+  scope:
+    driver: tektronix-scope
+    address: TCPIP0::scope::4000::SOCKET
+    backend: "@pcm"
+    simulated: {model: tektronix-mso5204}
+  stage:
+    driver: lakeshore-336
+    address: TCPIP0::stage::7777::SOCKET
+    backend: "@pcm"
+    simulated: {model: lakeshore-336}
+wiring:
+  - scope.1 -- pulser.1
+"""
+    path = bench_file(
+        tmp_path,
+        ("pulser: pulser.1", "pulser: pulser.1\n    scope: scope.1\n    thermometer: stage.A"),
+        ("\nwiring:\n", more),
+    )
+    with Station(load_bench(path)) as station:
+        station.energise()
+        chip = station.chip
+        assert chip.temperature_k() == pytest.approx(296.0, abs=0.5)
+        inner = chip.chip
+        assert isinstance(inner, DiscreteChip)
+        inner.instruments["scope"].parts()["1"].scale_v = 1.0
+        inner.watch(True)
+        pulse = Pulse(rise_s=5e-9, top_s=70e-9, fall_s=5e-9, period_s=1e-6, full_scale=450e-6)
+        chip.program(Batch(1, CELL, pulse, np.full(1, 4.4e-4, np.float32)))
+        trace = inner.trace()
+        open_v = 0.4 + 4.4e-4 * (50 + 1 + 2600 + 3300)
+        # Of the open voltage, the generator's own 50 Ohm and its current keep a little.
+        assert np.median(trace.voltage_v[trace.voltage_v > 0.5 * open_v]) == pytest.approx(open_v, rel=0.03)
+        above_s = np.ptp(trace.t_s[trace.voltage_v > 0.5 * open_v])
+        assert above_s == pytest.approx(75e-9, abs=2e-9)
+        facts = station.snapshot()
+        assert set(facts["instruments"]) == {"smu", "pulser", "scope", "stage"}
+        assert facts["identities"]["smu"]["model"] == "2636B"
+        assert facts["instruments"]["scope"]["settings"]["1.scale_v"] == 1.0
 
 
 # ---- ways of other kinds of wiring --------------------------------------------------------------------------
