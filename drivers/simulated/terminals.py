@@ -79,7 +79,8 @@ class Wave:
     series_ohm, limit_a : float
         As of :class:`Volts`.
     count, period_s
-        How often it is played, and from start to start. Only the last repetition is recorded.
+        How often it is played, and from start to start. Terminals that play see the last repetition recorded,
+        others the first one, as a scope that waits for a trigger does.
     """
 
     t_s: NDArray[np.float64]

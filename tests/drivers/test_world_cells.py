@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import pyvisa
 from bench_world import make_world, one
 
 from calibration.card import DeviceCard
+from drivers.bench import load_bench
 from drivers.simulated import layout
+from drivers.simulated.registry import open_bench
 from drivers.simulated.state_file import StateFileError
 from drivers.simulated.terminals import Amperes, Opened, Volts
 from drivers.simulated.world.defaults import HOLD_V, ON_OHM
@@ -241,8 +245,6 @@ def test_resistors_stand_at_reference_rows(tmp_path: Path) -> None:
     world = bench(tmp_path)
     world.close()
     path.write_text(path.read_text() + "references: {rows: {0: 5 uS}, tolerance: 0.1 %}\n")
-    from drivers.bench import load_bench
-
     smu = World(load_bench(path)).terminal("smu.a")
     smu.present(Volts(2.0, limit_a=1e-3))
     assert smu.look(0.02).current_a == pytest.approx(10e-6, rel=3e-3)
@@ -278,3 +280,27 @@ def test_the_same_bench_shows_the_same_numbers(tmp_path: Path) -> None:
 def test_a_chip_that_knows_no_pulses_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="mode: physics"):
         bench(tmp_path, f"{IBM90}, mode: target-shortcut")
+
+
+def test_a_program_reads_a_cell_through_the_twin_of_a_source_meter(tmp_path: Path) -> None:
+    path = tmp_path / "bench.yaml"
+    path.write_text(
+        "version: 1\nname: t\ninstruments:\n"
+        '  smu: {driver: keithley-2600, address: "TCPIP0::smu::5025::SOCKET", backend: "@pcm",'
+        " simulated: {model: keithley-2636b}}\n"
+        '  chip: {driver: discrete, rows: 2, cols: 2, smu: smu.a, pulser: smu.b, backend: "@pcm",'
+        f" simulated: {{model: pcm-cells, rows: 2, cols: 2, {IBM90}}}}}\n"
+        "wiring: [smu.a -- chip.top0, chip.bottom -- ground]\n"
+    )
+    with open_bench(path) as held, contextlib.closing(pyvisa.ResourceManager(f"{path}@pcm")) as manager:
+        world = held.world
+        world.chips["chip"].place(0, 10e-6, world.now_ns)
+        resource = manager.open_resource("TCPIP0::smu::5025::SOCKET")
+        assert isinstance(resource, pyvisa.resources.MessageBasedResource)
+        resource.read_termination = resource.write_termination = "\n"
+        for line in ("smua.source.levelv=0.2", "smua.source.limiti=1e-3", "smua.source.output=1"):
+            resource.write(line)
+        seen = np.array([float(resource.query("print(smua.measure.i())")) for _ in range(5)])
+        truth_a = 0.2 * float(world.chips["chip"].truth_s(one(0), world.now_ns)[0])
+    assert len(np.unique(seen)) == 5
+    assert seen == pytest.approx(truth_a, rel=0.15)

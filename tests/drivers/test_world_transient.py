@@ -16,7 +16,7 @@ from drivers.simulated.chip import SimulatedChip
 from drivers.simulated.terminals import Resistor, Seen, Volts, Wave
 from drivers.simulated.world.burst import _shares
 from drivers.simulated.world.cells import Cells
-from drivers.simulated.world.defaults import DELAY_S, HOLD_V, ON_OHM, PAD_F, RELAY_OHM
+from drivers.simulated.world.defaults import DELAY_S, HOLD_V, ON_OHM, PAD_F
 from drivers.simulated.world.pulse_shape import pulses_of
 from drivers.simulated.world.world import World
 
@@ -329,4 +329,3 @@ def test_a_short_overshoot_does_not_heat() -> None:
 def test_nothing_below_the_floor_is_a_pulse() -> None:
     t_s = np.linspace(0, 1e-6, 101)
     assert pulses_of(t_s, np.full(101, 24e-6), 25e-6) == []
-    assert RELAY_OHM > 0.0

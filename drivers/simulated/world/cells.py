@@ -176,10 +176,14 @@ class Cells:
             count=count,
         )
 
+    @property
+    def temperature_k(self) -> float:
+        """Of all cells, K."""
+        return self.chip.temperature_k
+
     def heat(self, kelvin: float, now_ns: int) -> None:
         """Bring all cells to a temperature from now on."""
-        if kelvin != self.chip.temperature_k:
-            self.chip.set_temperature(kelvin, self._at(now_ns))
+        self.chip.set_temperature(kelvin, self._at(now_ns))
 
     # ---- truth, for tests -----------------------------------------------------------------------------------
     def truth_s(self, cells: NDArray[np.uint32], now_ns: int) -> NDArray[np.float64]:

@@ -7,6 +7,7 @@ __all__ = [
     "DELAY_S",
     "GATE_THRESHOLD_V",
     "HEATING_S",
+    "HEAT_STEP_K",
     "HOLD_A",
     "HOLD_V",
     "LEAK_S",
@@ -22,6 +23,9 @@ __all__ = [
 
 AMBIENT_K = 296.0
 """The room, K."""
+
+HEAT_STEP_K = 0.01
+"""Changes of the stage's temperature that are smaller wait until they have added up, K."""
 
 HOLD_V = 0.4
 """A cell that is on carries ``(V - HOLD_V) / ON_OHM`` beside its current below threshold.

@@ -13,7 +13,9 @@ from drivers.simulated.world.cells import Cells
 from drivers.simulated.world.circuit_kernel import AMPERES, VOLTS, Circuit, solve
 from drivers.simulated.world.copper import Copper
 from drivers.simulated.world.defaults import (
+    HOLD_V,
     LEAK_S,
+    ON_OHM,
     PAD_F,
     RELAY_LEAK_S,
     RELAY_OFFSET_A,
@@ -262,6 +264,14 @@ class Network:
         """Return the voltage across each cell, V."""
         across: NDArray[np.float64] = self.v[self.circuit.cell_a] - self.v[self.circuit.cell_b]
         return across
+
+    def cell_currents(self) -> NDArray[np.float64]:
+        """Return the current through each cell, A."""
+        volts, terms = self.cell_voltages(), self.circuit.terms
+        below = sum((terms[:, k] * volts ** (2 * k + 1) for k in range(terms.shape[1])), np.zeros(len(volts)))
+        beyond = np.where(self.on, np.maximum(np.abs(volts) - HOLD_V, 0.0) / ON_OHM, 0.0)
+        found: NDArray[np.float64] = below + np.sign(volts) * beyond
+        return found
 
     def load_ohm(self, name: str) -> float:
         """Return the load that a terminal is, Ohm; infinite where it is none."""

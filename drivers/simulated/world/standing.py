@@ -11,11 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from drivers.simulated.terminals import Source
 from drivers.simulated.world.cells import Cells
-from drivers.simulated.world.defaults import HOLD_V, ON_OHM, SMU_EDGE_S
+from drivers.simulated.world.defaults import HOLD_V, SMU_EDGE_S
 from drivers.simulated.world.network import Network
 
 __all__ = ["Standing"]
@@ -40,17 +39,19 @@ class Standing:
     def __init__(self) -> None:
         self.network: Network | None = None
         self._since_ns = 0
-        self._looked_s = 0.0
-        self._borne: list[tuple[Cells, int, float]] = []
+        self._looked_s: dict[int, float] = {}
+        self._borne: list[tuple[int, float]] = []
         self._driven: dict[Key, _Driven] = {}
 
     def leave(self, now_ns: int) -> None:
         """Book what the cells have borne so far; what stands goes on from here."""
-        seconds = 1e-9 * (now_ns - self._since_ns) - self._looked_s
-        if seconds > 0.0:
-            for cells, cell, volts in self._borne:
+        for k, volts in self._borne:
+            seconds = 1e-9 * (now_ns - self._since_ns) - self._looked_s.get(k, 0.0)
+            if seconds > 0.0 and self.network is not None:
+                cells, cell = self.network.where[k]
                 cells.stress(cell, now_ns, volts, seconds)
-        self._since_ns, self._looked_s = now_ns, 0.0
+        self._since_ns = now_ns
+        self._looked_s.clear()
 
     def settle(self, network: Network, sources: Mapping[str, Source], now_ns: int) -> None:
         """Come to the operating point that these sources have now.
@@ -76,9 +77,10 @@ class Standing:
                 break
             network.know(now_ns)
         across = np.abs(network.cell_voltages())
-        self._since_ns, self._looked_s = now_ns, 0.0
+        self._since_ns = now_ns
+        self._looked_s.clear()
         self._borne = [
-            (*network.where[k], float(across[k]))
+            (int(k), float(across[k]))
             for k in np.flatnonzero(~network.on | (network.threshold_v == 0.0))
             if across[k] > _LEAST_V
         ]
@@ -101,17 +103,17 @@ class Standing:
                 stress_v=float(borne_v),
             )
             noisy_s[int(k)] = float(held[0])
+            self._looked_s[int(k)] = self._looked_s.get(int(k), 0.0) + aperture_s
         if noisy_s:
             network.know(now_ns, noisy_s)
             _solve(network)
-        self._looked_s += aperture_s
 
     # ---- currents that programme ----------------------------------------------------------------------------
     def _drive(self, network: Network, now_ns: int) -> bool:
         """Follow the currents above the dead zone; True where a cell may have changed: solve again."""
         driven: set[Key] = set()
         changed = False
-        for k, amperes in enumerate(_cell_currents(network)):
+        for k, amperes in enumerate(np.abs(network.cell_currents())):
             cells, cell = network.where[k]
             if amperes < cells.dead_zone_a:
                 continue
@@ -145,15 +147,6 @@ class _Driven:
         """Book it as one pulse that ends now, as slowly as a source-meter switches off."""
         top_s = max(1e-9 * (now_ns - self.since_ns), _LEAST_PULSE_S)
         self.cells.pulse(self.cell, now_ns, self.peak_a, rise_s=SMU_EDGE_S, top_s=top_s, fall_s=SMU_EDGE_S)
-
-
-def _cell_currents(network: Network) -> NDArray[np.float64]:
-    volts = np.abs(network.cell_voltages())
-    terms = network.circuit.terms
-    below = sum((terms[:, k] * volts ** (2 * k + 1) for k in range(terms.shape[1])), np.zeros(len(volts)))
-    beyond = np.where(network.on, np.maximum(volts - HOLD_V, 0.0) / ON_OHM, 0.0)
-    found: NDArray[np.float64] = below + beyond
-    return found
 
 
 def _solve(network: Network) -> None:

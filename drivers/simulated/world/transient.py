@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from drivers.simulated.terminals import Seen, Wave
 from drivers.simulated.world.network import Network
-from drivers.simulated.world.transient_kernel import run
+from drivers.simulated.world.transient_kernel import SHORTEST_S, run
 
 __all__ = ["Record", "play_once"]
 
 _PARTS_IN_ALL, _FEWEST, _MOST = 1200, 2, 80
-_SPARE = 6000
-"""Room for the steps that refinement adds."""
+_SPARE, _MOST_ROOM = 1000, 20_000
+"""Room for the steps that refinement adds, and the largest piece that is recorded at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,23 +64,41 @@ def play_once(network: Network, waves: Mapping[str, Wave]) -> Record:
         levels[:, network.number[name]] = np.interp(knots, wave.t_s, wave.level_v)
     knots, levels = _with_jumps(knots, levels, network, waves)
     parts = int(np.clip(_PARTS_IN_ALL // max(len(knots) - 1, 1), _FEWEST, _MOST))
-    room = parts * len(knots) + 2 * len(knots) + _SPARE
-    nodes, sources, cells = len(network.v), len(network.level), len(network.where)
-    times = np.empty(room)
-    volts, amperes = np.empty((room, nodes)), np.empty((room, sources))
-    limited = np.empty((room, sources), np.bool_)
-    across, through = np.empty((room, cells)), np.empty((room, cells))
+    room = min(parts * len(knots) + _SPARE, _MOST_ROOM)
     scale_v = max(float(np.abs(levels).max()), 1e-3)
-    n, good = run(
-        network.circuit, knots, levels, parts, network.threshold_v, network.mode, network.on, network.overdrive,
-        network.v, network.current, scale_v, times, volts, amperes, limited, across, through,
-    )  # fmt: skip
+    cells = len(network.where)
+    clock = np.array([knots[0], SHORTEST_S])
+    since, flips = np.full(cells, np.inf), np.zeros(cells, np.int64)
+    pieces = [_start(network, float(knots[0]))]
+    n = room
+    while n == room:
+        piece = _room(network, room)
+        n, good = run(
+            network.circuit, knots, levels, parts, network.threshold_v, clock, since, flips, network.mode,
+            network.on, network.overdrive, network.v, network.current, scale_v, *piece,
+        )  # fmt: skip
+        pieces.append([part[:n] for part in piece])
+        if not good:
+            raise ArithmeticError(
+                "the circuit of the simulated bench has no solution at some moment of a waveform"
+            )
     network.level[:] = levels[-1]
-    if not good:
-        raise ArithmeticError(
-            "the circuit of the simulated bench has no solution at some moment of a waveform"
-        )
-    return Record(times[:n], volts[:n], amperes[:n], limited[:n], across[:n], through[:n])
+    return Record(*(np.concatenate(column) for column in zip(*pieces, strict=True)))
+
+
+def _room(network: Network, room: int) -> list[NDArray[Any]]:
+    nodes, sources, cells = len(network.v), len(network.level), len(network.where)
+    shapes = (nodes, sources, sources, cells, cells)
+    kinds = (np.float64, np.float64, np.bool_, np.float64, np.float64)
+    return [np.empty(room), *(np.empty((room, n), kind) for n, kind in zip(shapes, kinds, strict=True))]
+
+
+def _start(network: Network, t_s: float) -> list[NDArray[Any]]:
+    """Return the operating point the waves begin at, as a record of one moment."""
+    first: tuple[NDArray[Any], ...] = (
+        network.v, network.current, network.mode != 0, network.cell_voltages(), network.cell_currents()
+    )  # fmt: skip
+    return [np.array([t_s]), *(each[np.newaxis].copy() for each in first)]
 
 
 def _with_jumps(

@@ -13,9 +13,9 @@ from drivers.simulated.jit import kernel, subroutine
 from drivers.simulated.world.circuit_kernel import cell_current, solve_fixed_gates
 from drivers.simulated.world.defaults import DELAY_S, GATE_THRESHOLD_V, HOLD_A, HOLD_V, ON_OHM
 
-__all__ = ["run"]
+__all__ = ["SHORTEST_S", "run"]
 
-_SHORTEST_S = 5e-11
+SHORTEST_S = 5e-11
 _FAST, _SLOW = 0.06, 0.02
 _OUT_V = HOLD_V + HOLD_A * ON_OHM
 _MOST_FLIPS = 20
@@ -43,10 +43,10 @@ def _record(c, at, t, v, current, mode, on, times, volts, amperes, limited, acro
 
 @kernel
 def run(  # type: ignore[no-untyped-def]
-    c, knots_s, levels, parts, threshold_v, mode, on, overdrive, v, current, scale_v, times, volts, amperes,
-    limited, across, through,
+    c, knots_s, levels, parts, threshold_v, clock, since, flips, mode, on, overdrive, v, current, scale_v,
+    times, volts, amperes, limited, across, through,
 ):  # fmt: skip
-    """Play levels that are straight lines between knots, and record.
+    """Play levels that are straight lines between knots, and record as far as there is room.
 
     Parameters
     ----------
@@ -58,6 +58,12 @@ def run(  # type: ignore[no-untyped-def]
         Steps between two knots where nothing happens.
     threshold_v : float64, shape (cells,)
         0 on from the holding voltage on, infinite for never.
+    clock : float64, shape (2,)
+        In and out: the time reached, and the next step.
+    since : float64, shape (cells,)
+        In and out: since when the threshold is exceeded, infinite where it is not.
+    flips : int64, shape (cells,)
+        In and out: how often a cell went out.
     mode, on, overdrive, v, current
         As of :func:`~drivers.simulated.world.circuit_kernel.solve`, in and out; they begin at the operating point of
         the first levels.
@@ -69,26 +75,21 @@ def run(  # type: ignore[no-untyped-def]
     Returns
     -------
     steps : int
-        How many were written; the last knot was not reached where they are as many as there is room for.
+        How many were written; where they are as many as there is room for, call again to go on.
     good : bool
         Whether every step was solved.
     """
     cells, sources, room = c.cell_a.shape[0], c.node.shape[0], times.shape[0]
     n = v.shape[0]
-    since = np.full(cells, np.inf)
-    flips = np.zeros(cells, np.int64)
     extra_s, extra_a, level = np.zeros(n), np.zeros(n), np.empty(sources)
     trial, sides, flowing = np.empty(n), mode.copy(), current.copy()
-    t, at, good = knots_s[0], 1, True
-    _record(c, 0, t, v, current, mode, on, times, volts, amperes, limited, across, through)
-    h = _SHORTEST_S
+    t, h, at, good = clock[0], clock[1], 0, True
     for knot in range(1, knots_s.shape[0]):
         begin, end = knots_s[knot - 1], knots_s[knot]
-        widest = max((end - begin) / parts, _SHORTEST_S)
-        h = min(h, widest)
+        widest = max((end - begin) / parts, SHORTEST_S)
         while t < end and at < room:
             h = min(h, widest)
-            last = t + h >= end - 1e-3 * _SHORTEST_S
+            last = t + h >= end - 1e-3 * SHORTEST_S
             for k in range(cells):
                 if not on[k] and since[k] + DELAY_S > t and t + h > since[k] + DELAY_S:
                     h, last = since[k] + DELAY_S - t, False
@@ -111,8 +112,8 @@ def run(  # type: ignore[no-untyped-def]
             for k in range(cells):
                 volt = abs(trial[c.cell_a[k]] - trial[c.cell_b[k]])
                 crosses = crosses or (not on[k] and since[k] == np.inf and volt > threshold_v[k])
-            if step > 4.0 * _SHORTEST_S and (moved > _FAST * scale_v or crosses):
-                h = max(0.5 * step, _SHORTEST_S)
+            if step > 4.0 * SHORTEST_S and (moved > _FAST * scale_v or crosses):
+                h = max(0.5 * step, SHORTEST_S)
                 continue
             good = good and fine
             v[:] = trial
@@ -128,10 +129,11 @@ def run(  # type: ignore[no-untyped-def]
                     elif since[k] == np.inf:
                         since[k] = t
                     elif t >= since[k] + DELAY_S * (1.0 - 1e-9):
-                        on[k], since[k], h = True, np.inf, _SHORTEST_S
+                        on[k], since[k], h = True, np.inf, SHORTEST_S
                 elif volt < _OUT_V and threshold_v[k] > 0.0 and flips[k] < _MOST_FLIPS:
                     on[k] = False
                     flips[k] += 1
             _record(c, at, t, v, current, mode, on, times, volts, amperes, limited, across, through)
             at += 1
+    clock[0], clock[1] = t, h
     return at, good

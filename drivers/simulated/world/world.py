@@ -15,7 +15,7 @@ from drivers.simulated.terminals import Opened, Operating, Resistor, Seen, Sourc
 from drivers.simulated.world.burst import longest_s, play_burst
 from drivers.simulated.world.cells import Cells
 from drivers.simulated.world.copper import Copper
-from drivers.simulated.world.defaults import AMBIENT_K
+from drivers.simulated.world.defaults import AMBIENT_K, HEAT_STEP_K
 from drivers.simulated.world.network import Contacts, Live, Network
 from drivers.simulated.world.relays import Crosspoints, Relays
 from drivers.simulated.world.standing import Standing
@@ -93,12 +93,16 @@ class World:
 
     def pass_s(self, seconds: float) -> None:
         """Let time pass."""
+        self._pass_until(self.now_ns + max(round(seconds * 1e9), 0))
+
+    def _pass_until(self, end_ns: int) -> None:
+        end_ns = min(end_ns, TIME_END_NS - 1)
         self._settle()
-        end_ns = min(self.now_ns + max(round(seconds * 1e9), 0), TIME_END_NS - 1)
         if not self._going_on:
             self.clock.jump(end_ns)
             return
         while self.clock.now_ns < end_ns:
+            self._settle()  # what goes on by itself may have changed something
             self.clock.jump(min(end_ns, *self._going_on.values()))
             for callback in self._going_on:
                 self._going_on[callback] = max(callback(), self.clock.now_ns + 1)
@@ -124,7 +128,8 @@ class World:
         if not closing and not opening:
             return 0.0
         worst = self._across(self._relays.ends(matrix, closing))
-        self._change(None)
+        self._change()
+        self._network = None
         if opening:
             self._settle()
             worst = max(worst, self._across(self._relays.ends(matrix, opening)))
@@ -134,7 +139,8 @@ class World:
         """Damage relays: they stay closed for ever."""
         self._settle()
         self._relays.weld(matrix, crosspoints)
-        self._change(None)
+        self._change()
+        self._network = None
 
     def welded(self, matrix: str) -> Crosspoints:
         """Crosspoints that do not open any more."""
@@ -158,7 +164,7 @@ class World:
         before = dict(self._sources)
         for name, wave in waves.items():
             self._sources[name] = _presented(wave, 0)
-        self._change(None)
+        self._change()
         self._settle()
         network = self._standing.network
         assert network is not None  # noqa: S101 - it has just settled
@@ -171,15 +177,15 @@ class World:
             first, last = play_burst(network, waves, start_ns, rest)
         except BaseException:
             self._sources = before
-            self._change(None)
+            self._change()
             raise
         self._traces = self._seen(network, first, [socket.node for socket in sockets.values()])
         seen = {name: _of(last, network, socket) for name, socket in sockets.items()}
         self._traces.update(seen)
         for name, wave in waves.items():
             self._sources[name] = _presented(wave, -1)
-        self.clock.jump(min(start_ns + round(1e9 * longest_s(waves)), TIME_END_NS - 1))
-        self._change(None)
+        self._pass_until(start_ns + round(1e9 * longest_s(waves)))
+        self._change()
         return seen
 
     # ---- surroundings ------------------------------------------------------------------------------------------
@@ -193,10 +199,11 @@ class World:
 
     def heat(self, stage_k: float) -> None:
         """Tell the temperature of the stage the devices lie on, from now on, K."""
-        self._settle()
-        self._change(None)
-        for cells in self.chips.values():
-            cells.heat(stage_k, self.now_ns)
+        if any(abs(stage_k - cells.temperature_k) >= HEAT_STEP_K for cells in self.chips.values()):
+            self._settle()
+            self._change()
+            for cells in self.chips.values():
+                cells.heat(stage_k, self.now_ns)
 
     def save(self) -> None:
         """Write the chips that live in files."""
@@ -217,7 +224,7 @@ class World:
     # ---- inside ------------------------------------------------------------------------------------------------
     def _present(self, name: str, source: Source) -> None:
         if self._sources.get(name, Opened()) != source:
-            self._change(name)
+            self._change()
             self._sources[name] = source
 
     def _look(self, socket: Socket, aperture_s: float) -> Operating:
@@ -232,19 +239,17 @@ class World:
             found = network.operating(socket.name, socket.node)
             if isinstance(source, Resistor):
                 found = Operating(found.voltage_v, -found.voltage_v / source.ohm, limited=False)
-        self.clock.jump(min(now_ns + max(round(aperture_s * 1e9), 0), TIME_END_NS - 1))
+        self._pass_until(now_ns + max(round(aperture_s * 1e9), 0))
         return found
 
     def _trace(self, name: str) -> Seen | None:
         return self._traces.get(name)
 
-    def _change(self, name: str | None) -> None:
-        """Leave what stands, since something changes now: the source at one terminal, or more than that."""
+    def _change(self) -> None:
+        """Leave what stands, since something changes now."""
         if not self._moved:
             self._standing.leave(self.now_ns)
         self._moved = True
-        if name is None:
-            self._network = None
 
     def _settle(self) -> None:
         if not self._moved:
