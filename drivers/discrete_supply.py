@@ -185,8 +185,13 @@ class Supply:
             self._power = self._outputs = False
             running = self._safety
             if running is None or not running.is_alive():
-                running = self._safety = threading.Thread(target=self._stop, name=f"safe {self._name}")
-                running.start()
+                running = threading.Thread(target=self._stop, name=f"safe {self._name}")
+                try:
+                    running.start()
+                except RuntimeError:  # the interpreter is ending and starts no threads any more
+                    self._stop()
+                    return
+                self._safety = running
             running.join(_SAFE_S)
 
     def _stop(self) -> None:

@@ -442,6 +442,19 @@ def test_a_stop_never_raises_and_a_read_under_way_says_what_it_has_not_read(benc
         chip.safe()
 
 
+def test_a_stop_at_the_end_of_the_interpreter_starts_no_thread(
+    bench: RoleBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(self: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with bench.ready() as chip:
+        bench.order.clear()
+        monkeypatch.setattr(threading.Thread, "start", refuses)
+        chip.safe()
+        assert bench.order == ["smu off", "pulser off", "matrix off"]
+
+
 def test_closing_leaves_outputs_as_they_are(bench: RoleBench) -> None:
     chip = bench.ready()
     bench.order.clear()
