@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from drivers.bench_instruments import BenchInstrument
+from drivers.discrete_simulation import SIMULATION_ADDRESS
 from drivers.events import event_address
 from drivers.simulated.link_faults import LinkFaults
 from drivers.simulated.resource_lock import ResourceLock
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from drivers.simulated.replay import ReplayBench
     from drivers.simulated.scpi import Connection
     from drivers.simulated.world import World
+    from drivers.simulated.world_control import WorldPort
 
 __all__ = [
     "SimulatedBench",
@@ -175,6 +177,7 @@ class SimulatedBench(SharedBench):
         self._world: World | None = None
         self._making = threading.Lock()
         self._event_addresses: dict[str, SimulatedEvents] = {}
+        self._side_door: WorldPort | None = None
         for name, instrument in bench.instruments.items():
             if instrument.simulated is None:
                 continue
@@ -186,6 +189,10 @@ class SimulatedBench(SharedBench):
                 beside = event_address(instrument.address)
                 if beside is not None:
                     self._event_addresses[beside.upper()] = self.events[name]
+            elif instrument.simulated.model == "pcm-cells":
+                from drivers.simulated.world_control import WorldPort
+
+                self._side_door = WorldPort(lambda: self.world)
             elif isinstance(instrument, BenchInstrument):
                 self.instruments[instrument.address.upper()] = TwinPort(
                     name, instrument.address, instrument.timeout_s, partial(self._twin, name)
@@ -211,6 +218,8 @@ class SimulatedBench(SharedBench):
 
     def find(self, address: str) -> Port | None:
         """Return the instrument or event port behind a VISA address, None where there is none."""
+        if address.upper() == SIMULATION_ADDRESS.upper():
+            return self._side_door
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
 
     @property

@@ -121,7 +121,7 @@ def test_the_exchanges_of_the_manual(tsp: Talk) -> None:
         (":SOUR:VOLT 1", -285, "TSP Syntax error at line 1: unexpected symbol near `:'"),
         ("for i = 1, 3", -285, "TSP Syntax error at line 1: `do' expected near `<eof>'"),
         ("print(channel.close)", -286, "TSP Runtime error at line 1: attempt to index global `channel' (a nil value)"),
-        ("a = {} print(a.channel.x)", -286, "TSP Runtime error at line 1: attempt to index field `channel' (a nil value)"),
+        ("a = {} a.c.x = 1", -286, "TSP Runtime error at line 1: attempt to index field `c' (a nil value)"),
         ("smua.nothing()", -286, "TSP Runtime error at line 1: attempt to call field `nothing' (a nil value)"),
         ("smua.nothing = 1", -286, "TSP Runtime error at line 1: cannot modify read-only item"),
         ("smua.OUTPUT_ON = 5", -286, "TSP Runtime error at line 1: cannot modify read-only item"),

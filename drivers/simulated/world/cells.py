@@ -202,6 +202,16 @@ class Cells:
         a.time[block, layout.PULSED, lane] = self._at(now_ns) - age_ns
         a.count[block, layout.MEMORY, lane] = 0
 
+    # ---- its time ------------------------------------------------------------------------------------------
+    def absolute_ns(self, now_ns: int) -> int:
+        """Return the time since the chip was made, from the time of the bench, nanoseconds."""
+        return self._at(now_ns)
+
+    @property
+    def born_unix_ns(self) -> int:
+        """When it was made."""
+        return self._born_unix_ns
+
     # ---- its life -------------------------------------------------------------------------------------------
     def save(self, now_ns: int) -> None:
         """Write the chip where it has a file."""
