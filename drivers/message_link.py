@@ -191,6 +191,22 @@ class MessageLink(Wire):
                 self._reply_is_over()
             return data
 
+    def query_open_block(self, message: str | bytes, size: int, *, timeout_s: float | None = None) -> bytes:
+        """Send a message and return the `size` bytes of the indefinite block (``#0...``) it answers with.
+
+        Such a block does not say how long it is and may hold line feeds: only who asked knows where it ends.
+
+        Raises
+        ------
+        LinkTimeout, MalformedAnswer, LinkError
+            The link is closed then.
+        """
+        with self._lock:
+            block = self.query_bytes(message, 2 + size + len(self._read_end), timeout_s=timeout_s)
+            if not block.startswith(b"#0") or not block.endswith(self._read_end):
+                self._malformed(f"{block[:12]!r} .. {block[-4:]!r} is no block #0 of {size} bytes")
+            return block[2 : 2 + size]
+
     # ---- beside the messages ------------------------------------------------------------------------------
     def status_byte(self) -> int:
         """Return the status byte by serial poll.

@@ -168,17 +168,8 @@ class TspInstrument(Instrument):
             f"format.data = format.REAL64 format.byteorder = format.LITTLEENDIAN "
             f"printbuffer(1, {count}, {', '.join(columns)}) format.data = format.ASCII"
         )
-        # The block says nothing of its length, and may hold line feeds: only the count tells where it ends.
-        size = 8 * count * len(columns)
-        block = self.link.query_bytes(message, size + 3)
-        if block[:2] != b"#0" or block[-1:] != b"\n":
-            self.link.close()
-            raise MalformedAnswer(
-                f"{self!r} answered with no block of {count} x {len(columns)} values (it begins {block[:12]!r} and "
-                f"ends {block[-4:]!r}); the link is closed, open it again",
-                address=self.link.address,
-            )
-        found = np.frombuffer(block, "<f8", count * len(columns), 2).reshape(count, -1).T.copy()
+        block = self.link.query_open_block(message, 8 * count * len(columns))
+        found = np.frombuffer(block, "<f8").reshape(count, -1).T.copy()
         found[np.abs(found) >= NOT_A_NUMBER] = np.nan
         return found
 

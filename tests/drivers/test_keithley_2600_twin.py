@@ -352,7 +352,7 @@ def test_a_sweep_goes_on_while_other_commands_are_obeyed(smu: Talk) -> None:
     smu.write("smua.trigger.initiate()", "smua.abort()")
     assert smu.numbers("print(status.operation.sweeping.condition)") == [0]
     smu.write("smua.trigger.initiate() opc()")
-    assert smu.ask("*ESR?") == "128", "not complete yet"
+    assert smu.ask("*ESR?") == "144", "on since power-on, one refusal, and not complete"
     assert smu.ask("*OPC?") == "1"
     assert smu.ask("*ESR?") == "1"
 
