@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["SharedBench", "shared"]
 
 _open: dict[Path, SharedBench] = {}
-_guard = threading.RLock()  # a manager that is collected while a file is read gives its bench back in this thread
+_guard = (
+    threading.RLock()
+)  # a manager that is collected while a file is read gives its bench back in this thread
 
 
 class SharedBench:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from drivers.simulated.scpi_errors import ScpiError
 from drivers.simulated.terminals import Resistor, Seen
 from drivers.simulated.twins.scope_signal import crossing, filtered
-from drivers.simulated.twins.scpi_twin import Operation, ScpiTwin
+from drivers.simulated.twins.scpi_exchange import Operation
+from drivers.simulated.twins.scpi_twin import ScpiTwin
 
 if TYPE_CHECKING:
     from drivers.simulated.locks import FairLock

@@ -114,15 +114,15 @@ class TektronixScopeTwin(ScopeTwin):
 
     def error(self, code: int, info: str = "") -> None:
         """Note an event."""
-        self.status.esr |= self.events.add(code, info)
+        self.registers.esr |= self.events.add(code, info)
 
     def _event_status(self) -> str:
-        value, self.status.esr = self.status.esr, 0
+        value, self.registers.esr = self.registers.esr, 0
         self.events.primed()
         return str(value)
 
     def _clear(self) -> None:
-        self.status.clear()
+        self.registers.clear()
         self.events.clear()
 
     # ---- headers in front of replies ------------------------------------------------------------------------
