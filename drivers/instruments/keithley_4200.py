@@ -18,7 +18,7 @@ says. Sources: KXCI manual Rev E and the examples of its maker (instruments §2.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
@@ -45,6 +45,8 @@ class Keithley4200(Instrument):
     ----------
     line_hz : float
         Power line, what integration times are counted in.
+    pause : callable
+        Lets seconds pass between two questions for the end of a test.
 
     Attributes
     ----------
@@ -58,8 +60,16 @@ class Keithley4200(Instrument):
 
     models = ("KI4200A",)
 
-    def __init__(self, link: MessageLink, *, identity: Identity | None = None, line_hz: float = 50.0) -> None:
+    def __init__(
+        self,
+        link: MessageLink,
+        *,
+        identity: Identity | None = None,
+        line_hz: float = 50.0,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         super().__init__(link, identity=identity)
+        self._pause = pause
         self._page = ""
         self._send_raw(":ERROR:LAST:CLEAR")
         fitted = [each.strip().upper() for each in self.ask("*OPT?").split(",")]
@@ -236,7 +246,7 @@ class Keithley4200(Instrument):
                     timeout_s=limit_s,
                 )
             if not self._identity.simulated:  # a simulated bench passes no time while this process sleeps
-                time.sleep(pause_s)
+                self._pause(pause_s)
                 pause_s = min(1.5 * pause_s, 0.05)
 
     def _runs(self, query: str) -> bool:

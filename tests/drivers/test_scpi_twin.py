@@ -299,10 +299,10 @@ def test_who_waits_for_service_lets_the_time_of_an_operation_pass(gpib: Any, tmp
         twin = next(iter(bench.instruments.values())).twin
         link = twin.links[0]
         assert twin.due_s() == pytest.approx(10, rel=1e-2)
-        assert twin.status(link) == 0
+        assert twin.peek_status(link) == 0
         bench.world.pass_s(twin.due_s())
-        twin.live()
-        assert twin.status(link) == twin.status(link) == 0x60
+        twin.time_passed()
+        assert twin.peek_status(link) == twin.peek_status(link) == 0x60
         assert twin.due_s() is None
     assert gpib.read_stb() == 0x60
     assert gpib.read_stb() == 0x20
