@@ -108,6 +108,16 @@ SUBJECTS: dict[str, tuple[str, list[Goal]]] = {
             Goal("year_ratio", "  the same over a second of chip time", "x", most=1.5),
         ],
     ),
+    "instruments": (
+        "instruments.py",
+        [
+            Goal("pyvisa_query_us", "query to a bench instrument, in process, plain pyvisa", "us"),
+            Goal("link_query_us", "  through our link, same run", "us"),
+            Goal("link_query_ratio", "    which takes", "x as long", most=2.0),
+            Goal("socket_us", "  through our link over the raw socket", "us"),
+            Goal("hislip_us", "  through our link over HiSLIP", "us"),
+        ],
+    ),
     "help": ("startup.py", [Goal("help_s", "labkit --help", "s", most=0.5)]),
     "demo": ("demo.py", [Goal("demo_s", "labkit demo", "s", most=60.0)]),
 }

@@ -19,10 +19,12 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from drivers.bench_fields import Amperes, Number, Seconds, Section, Siemens, Volts
 from drivers.bench_instruments import BenchInstrument, ChipEntry, DiscreteChip, Instrument
 from drivers.bench_simulated import BORN_UNIX_NS, Simulated, SimulatedLimits, SimulatedTwin
+from drivers.bench_wiring import Wiring
 from drivers.errors import DriverError
 
 if TYPE_CHECKING:
@@ -165,6 +167,12 @@ class BenchFile(Section):
     references: References | None = None
     _path: Path = PrivateAttr(default=Path())
     _text: str = PrivateAttr(default="")
+    _connections: Wiring = PrivateAttr(default_factory=Wiring)
+
+    @property
+    def connections(self) -> Wiring:
+        """What the lines of ``wiring`` say."""
+        return self._connections
 
     @property
     def chips(self) -> dict[str, ChipEntry]:
@@ -204,6 +212,13 @@ class BenchFile(Section):
             kept = instrument.read_calibration
             if kept is not None and (other := calibrations.setdefault(kept, name)) != name:
                 raise ValueError(f"{other} and {name} have the same read calibration {kept}")
+        return self
+
+    @model_validator(mode="after")
+    def _wires_have_two_ends(self) -> BenchFile:
+        self._connections, problems = Wiring.read(self.wiring, self.instruments)
+        if problems:
+            raise PydanticCustomError("wiring", "{problems}", {"problems": problems})
         return self
 
     @model_validator(mode="after")
@@ -292,14 +307,18 @@ def _parse(path: Path, text: str) -> Any:
 
 def _problems(found: list[ErrorDetails]) -> tuple[str, ...]:
     """One line each; of an instrument whose driver is not known, that alone can be told."""
-    strange = {
-        each["loc"][:3]
-        for each in found
-        if each["loc"][:1] == ("instruments",) and each["loc"][3:] == ("driver",)
-    }
-    return tuple(
-        _problem(each) for each in found if each["loc"][:3] not in strange or each["loc"][3:] == ("driver",)
-    )
+
+    def names_driver(each: ErrorDetails) -> bool:
+        return each["loc"][:1] == ("instruments",) and each["loc"][3:] == ("driver",)
+
+    strange = {each["loc"][:3] for each in found if names_driver(each)}
+    lines: list[str] = []
+    for each in found:
+        if each["type"] == "wiring":
+            lines += [f"wiring: {problem}" for problem in each["ctx"]["problems"]]
+        elif names_driver(each) or each["loc"][:3] not in strange:
+            lines.append(_problem(each))
+    return tuple(lines)
 
 
 def _problem(found: ErrorDetails) -> str:

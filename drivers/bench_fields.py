@@ -14,6 +14,7 @@ __all__ = [
     "Amperes",
     "Kelvin",
     "Number",
+    "Ohms",
     "Seconds",
     "Section",
     "Siemens",
@@ -35,6 +36,7 @@ Amperes = Annotated[float, BeforeValidator(_si("A"))]
 Volts = Annotated[float, BeforeValidator(_si("V"))]
 Kelvin = Annotated[float, BeforeValidator(_si("K"))]
 Siemens = Annotated[float, BeforeValidator(_si("S"))]
+Ohms = Annotated[float, BeforeValidator(_si("Ohm"))]
 Number = Annotated[float, BeforeValidator(_si("1"))]
 
 

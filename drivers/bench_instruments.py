@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from drivers.bench_fields import Kelvin, Seconds, Section, as_path, beside
+from drivers.bench_fields import Amperes, Kelvin, Ohms, Seconds, Section, Volts, as_path, beside
 from drivers.bench_simulated import Simulated, SimulatedTwin
 
 __all__ = ["BenchInstrument", "ChipEntry", "DiscreteChip", "Instrument"]
@@ -161,6 +161,17 @@ class DiscreteChip(ChipEntry):
         Instrument that routes them to the cells; None where one cell is wired for good.
     thermometer, scope : str or None
         Input of a temperature controller, channel of a scope.
+    journal : Path or None
+        Absolute path of the file that remembers what its cells were given; None: beside this file, or beside the state
+        of a simulated chip.
+    on_ohm, holding_v : float or None
+        Resistance of a cell under a programming pulse and its holding voltage (YAML ``on_resistance``,
+        ``holding_voltage``), with which currents become voltages of the generator. None, as of all that follow: the
+        default of :class:`~drivers.discrete.DiscreteSettings`.
+    read_limit_a, noise_floor_a : float or None
+        Compliance of reads, and the current below which a reading is flagged (YAML ``read_limit``, ``noise_floor``).
+    word_line_read_v, word_line_pulse_v : float or None
+        What gates are held at (YAML ``word_line_read``, ``word_line_pulse``).
     """
 
     driver: Literal["discrete"]
@@ -173,6 +184,13 @@ class DiscreteChip(ChipEntry):
     matrix: str | None = None
     thermometer: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*\.[A-Za-z0-9_]+$")
     scope: str | None = Field(default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_-]*\.[A-Za-z0-9_]+$")
+    journal: Annotated[Path | None, BeforeValidator(as_path), AfterValidator(beside)] = None
+    on_ohm: Ohms | None = Field(default=None, gt=0.0, validation_alias="on_resistance")
+    holding_v: Volts | None = Field(default=None, ge=0.0, validation_alias="holding_voltage")
+    read_limit_a: Amperes | None = Field(default=None, gt=0.0, validation_alias="read_limit")
+    noise_floor_a: Amperes | None = Field(default=None, ge=0.0, validation_alias="noise_floor")
+    word_line_read_v: Volts | None = Field(default=None, validation_alias="word_line_read")
+    word_line_pulse_v: Volts | None = Field(default=None, validation_alias="word_line_pulse")
 
     @property
     def address(self) -> str:

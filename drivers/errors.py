@@ -15,6 +15,8 @@ attributes; an attribute that was not given is None.
     ├── BoardRestarted          volatile board state was lost
     ├── ForeignBatch            somebody else programmed the chip
     ├── ReadCalibrationError    a calibration of the read path cannot be measured, read or applied
+    ├── RecordingError          a recording cannot be written, read or used
+    ├── ReplayMismatch          what a program does or hears is not what was recorded
     ├── WrongInstrument         another instrument answers, or the right one in a mode the driver cannot use
     ├── SettingOutOfRange       a setting outside what the instrument can do; nothing was sent
     ├── WiringError             the wiring of the bench file does not allow it, or is not what the bench shows
@@ -52,6 +54,8 @@ __all__ = [
     "NumberedError",
     "ProtocolMismatch",
     "ReadCalibrationError",
+    "RecordingError",
+    "ReplayMismatch",
     "SettingOutOfRange",
     "StaleAnswer",
     "WiringError",
@@ -199,6 +203,43 @@ class ReadCalibrationError(DriverError):
     """
 
     path: Path | None = None
+    expected: str | None = None
+    got: str | None = None
+
+
+class RecordingError(DriverError):
+    """A recording of a session cannot be written, read or used.
+
+    Attributes
+    ----------
+    path : Path or None
+        The file.
+    line : int or None
+        Where it is damaged, from 1.
+    """
+
+    path: Path | None = None
+    line: int | None = None
+
+
+class ReplayMismatch(DriverError):
+    """What a program does, or hears, is not what was recorded.
+
+    Attributes
+    ----------
+    path : Path or None
+        The recording.
+    line : int or None
+        Of the recording, from 1; None where it has ended.
+    address : str or None
+        VISA address.
+    expected, got : str or None
+        What was recorded and what came.
+    """
+
+    path: Path | None = None
+    line: int | None = None
+    address: str | None = None
     expected: str | None = None
     got: str | None = None
 

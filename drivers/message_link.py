@@ -7,6 +7,7 @@ stricter here: whatever goes wrong between a question and its whole answer close
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ __all__ = ["MessageLink"]
 
 _MOST_DIGITS = 9
 _CHUNK = 1 << 16
+_NOISE = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class MessageLink(Wire):
@@ -96,20 +98,30 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
             return self.read(timeout_s=timeout_s)
 
     def read(self, *, timeout_s: float | None = None) -> str:
-        """Return the next reply, for instruments that speak without being asked (FLEX after ``XE``)."""
+        """Return the next reply, for instruments that speak without being asked (FLEX after ``XE``).
+
+        Raises
+        ------
+        LinkTimeout, MalformedAnswer, LinkError
+            The link is closed then. A reply that holds control characters is no text: it was garbled on its way.
+        """
         with self._lock:
             deadline = self._deadline(timeout_s)
             try:
                 data = self._reply(deadline)
+                if (noise := _NOISE.search(data)) is not None:
+                    self._malformed(f"byte {noise[0][0]:#04x} in {data[:60]!r} is no part of a text")
             except BaseException:
                 self._hang_up()
                 raise
             if self._note is not None:
                 self._note(_noted("<", data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data.decode("latin-1")
 
     def query_bytes(self, message: str | bytes, count: int, *, timeout_s: float | None = None) -> bytes:
@@ -124,7 +136,18 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
+            return self.read_bytes(count, timeout_s=timeout_s)
+
+    def read_bytes(self, count: int, *, timeout_s: float | None = None) -> bytes:
+        """Return exactly `count` bytes of replies nobody asks for, whatever their values (FLEX binary data).
+
+        Raises
+        ------
+        LinkTimeout, LinkError
+            The link is closed then.
+        """
+        with self._lock:
             deadline = self._deadline(timeout_s)
             try:
                 data = self._exactly(count, deadline)
@@ -133,6 +156,8 @@ class MessageLink(Wire):
                 raise
             if self._note is not None:
                 self._note(_noted("<", data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data
 
     def query_block(self, message: str | bytes, *, timeout_s: float | None = None) -> bytes:
@@ -144,7 +169,7 @@ class MessageLink(Wire):
             The link is closed then.
         """
         with self._lock:
-            self.write(message)
+            self._asked(message)
             deadline = self._deadline(timeout_s)
             try:
                 head = self._exactly(2, deadline)
@@ -162,6 +187,8 @@ class MessageLink(Wire):
                 raise
             if self._note is not None:
                 self._note(_noted("<", head + digits + data))
+            if self._tape is not None:
+                self._reply_is_over()
             return data
 
     def query_open_block(self, message: str | bytes, size: int, *, timeout_s: float | None = None) -> bytes:
@@ -192,15 +219,21 @@ class MessageLink(Wire):
         with self._lock:
             self._opened()
             try:
-                return int(self._resource.read_stb())
+                byte = int(self._resource.read_stb())
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break
                 self._break(error)
+            if self._tape is not None:
+                self._tape.event(self.address, "poll", byte)
+            return byte
 
     def clear(self) -> None:
         """Device clear: the instrument forgets what it was told and what it had to say."""
         with self._lock:
             self._opened()
             self._buffer.clear()
+            if self._tape is not None:
+                self._reply_is_over()
+                self._tape.event(self.address, "clear")
             try:
                 self._resource.clear()
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break
@@ -210,12 +243,24 @@ class MessageLink(Wire):
         """Send the interface's trigger (GET)."""
         with self._lock:
             self._opened()
+            if self._tape is not None:
+                self._reply_is_over()
+                self._tape.event(self.address, "trigger")
             try:
                 self._resource.assert_trigger()
             except Exception as error:  # noqa: BLE001 - told apart and raised in _break
                 self._break(error)
 
     # ---- inside -------------------------------------------------------------------------------------------
+    def _asked(self, message: str | bytes) -> None:
+        """Send a question; what came before it belongs to nobody, so nothing behind it could be told apart."""
+        if self._buffer:
+            self._malformed(f"{bytes(self._buffer[:60])!r} came though nothing was asked")
+        self.write(message)
+
+    def _ends_with_termchar(self, data: bytes) -> bool:
+        return data[-1:] == (self._read_end or b"\n")[-1:]
+
     def _deadline(self, timeout_s: float | None) -> float:
         wait_s = self.timeout_s if timeout_s is None else timeout_s
         self._opened()

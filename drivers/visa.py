@@ -158,6 +158,8 @@ class VisaLink(Wire):
     def _received(self, answers: list[Answer]) -> list[Answer]:
         if self._note is not None:
             self._note(received_line(self._tag, answers))
+        if self._tape is not None:
+            self._reply_is_over()
         return answers
 
     def _block(self, wanted: int | None, deadline: float) -> bytes:

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from drivers.errors import LinkError, LinkTimeout, MalformedAnswer
+from drivers.errors import LinkError, LinkTimeout, MalformedAnswer, ReplayMismatch
+from drivers.recording import Tape
 from drivers.visa_resource import manager_of, opened_resource, release_manager, socket_of
 
 __all__ = ["Wire"]
@@ -34,8 +35,8 @@ class Wire:
         As for ``pyvisa.ResourceManager``: ``"@py"``, ``"bench.yaml@pcm"``.
     timeout_s : float
         How long an answer may take.
-    transcript : callable or list, optional
-        Gets one line per message and reply.
+    transcript : callable, list or Tape, optional
+        Gets one line per message and reply; a tape (:class:`drivers.recording.Recorder`) gets their very bytes.
 
     Raises
     ------
@@ -54,9 +55,11 @@ class Wire:
         self.address, self.backend, self.timeout_s = address, backend, timeout_s
         self.messages = 0
         self._lock = threading.RLock()
-        self._note: Callable[[str], object] | None = (
-            transcript.append if hasattr(transcript, "append") else transcript
-        )
+        self._tape: Tape | None = transcript if isinstance(transcript, Tape) else None
+        self._note: Callable[[str], object] | None = None
+        if self._tape is None:
+            self._note = transcript.append if hasattr(transcript, "append") else transcript
+        self._heard = bytearray()
         self._manager: Any = None
         self._resource: Any = None
         self._buffer = bytearray()
@@ -66,6 +69,7 @@ class Wire:
 
         self._more_to_come = StatusCode.success_max_count_read
         self._message_ends = StatusCode.success
+        self._termchar_read = StatusCode.success_termination_character_read
 
     # ---- opening and closing ------------------------------------------------------------------------------
     def open(self) -> None:
@@ -80,13 +84,24 @@ class Wire:
             except BaseException:
                 self.close()
                 raise
+            # Looked up once, since every message needs them.
+            self._library, self._session = self._resource.visalib, self._resource.session
+            self._socket = socket_of(self._resource)
             self._buffer.clear()
             self._termchar: bool | None = None
             self._waits_s = self.timeout_s
+            if self._tape is not None:
+                self._tape.event(self.address, "open")
 
     def _hang_up(self) -> None:
         """Close the resource and keep the manager: a simulated bench would be saved and let go with it."""
         resource, self._resource = self._resource, None
+        self._buffer.clear()
+        if self._tape is not None and resource is not None:
+            with suppress(ReplayMismatch):  # half a reply: what broke the link is being raised
+                self._reply_is_over()
+            self._heard.clear()
+            self._tape.event(self.address, "close")
         if resource is not None:
             with suppress(Exception):  # a broken link cannot be closed in good order
                 resource.close()
@@ -109,15 +124,26 @@ class Wire:
     def _send(self, data: bytes) -> None:
         """Send bytes as one message."""
         self._opened()
+        if self._tape is not None:
+            self._reply_is_over()
+            self._tape.sent(self.address, data)
         self.messages += 1
         try:
-            self._resource.visalib.write(self._resource.session, data)
+            self._library.write(self._session, data)
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
 
     def _opened(self) -> None:
         if self._resource is None:
             raise LinkError(f"the link to {self.address} is closed; open it again", address=self.address)
+
+    def _reply_is_over(self) -> None:
+        """Give the tape what was received and is not waiting in the buffer."""
+        count = len(self._heard) - len(self._buffer)
+        if self._tape is not None and count > 0:
+            data = bytes(self._heard[:count])
+            del self._heard[:count]
+            self._tape.heard(self.address, data)
 
     def _take(self, count: int) -> bytes:
         taken = bytes(self._buffer[:count])
@@ -133,6 +159,8 @@ class Wire:
         while got < count:
             parts.append(self._receive(count - got, deadline, termchar=False))
             got += len(parts[-1])
+            if self._at_end and got < count:
+                self._malformed(f"a reply ended after {got} of {count} bytes")
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _receive(self, count: int, deadline: float, *, termchar: bool) -> bytes:
@@ -140,17 +168,25 @@ class Wire:
         left_s = deadline - time.monotonic()
         if left_s <= 0:
             self._timed_out()
-        resource = self._resource
+        library = self._library
         try:
-            connection = socket_of(resource)
-            if connection is not None:
-                return self._receive_from(connection, count, left_s)
-            self._set_termchar(termchar)
-            with resource.visalib.ignore_warning(resource.session, self._more_to_come):
-                data, status = resource.visalib.read(resource.session, count)
-            self._at_end = status == self._message_ends
+            if self._socket is not None:
+                data = self._receive_from(self._socket, count, left_s)
+                if self._tape is not None:
+                    self._heard += data
+                return data
+            if self._termchar is not termchar:
+                self._set_termchar(termchar)
+            with library.ignore_warning(self._session, self._more_to_come):
+                data, status = library.read(self._session, count)
+            # pyvisa-py calls the END of a HiSLIP message a termination character.
+            self._at_end = status == self._message_ends or (
+                status == self._termchar_read and not self._ends_with_termchar(data)
+            )
         except Exception as error:  # noqa: BLE001 - told apart and raised in _break
             self._break(error)
+        if self._tape is not None:
+            self._heard += data
         return bytes(data) if not isinstance(data, bytes) else data
 
     def _receive_from(self, connection: socket.socket, count: int, timeout_s: float) -> bytes:
@@ -171,11 +207,14 @@ class Wire:
             self._waits_s = seconds
 
     def _set_termchar(self, on: bool) -> None:
-        if self._termchar is not on:
-            from pyvisa.constants import ResourceAttribute
+        from pyvisa.constants import ResourceAttribute
 
-            self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
-            self._termchar = on
+        self._resource.set_visa_attribute(ResourceAttribute.termchar_enabled, on)
+        self._termchar = on
+
+    def _ends_with_termchar(self, data: bytes) -> bool:
+        """Whether what was read ends with the character that may have stopped it."""
+        return data[-1:] == b"\n"
 
     # ---- what goes wrong ----------------------------------------------------------------------------------
     def _break(self, error: Exception) -> NoReturn:
@@ -188,7 +227,9 @@ class Wire:
             raise error
         if isinstance(error, pyvisa.errors.VisaIOError) and error.error_code == StatusCode.error_timeout:
             self._timed_out(error)
-        if isinstance(error, pyvisa.errors.Error | OSError | AttributeError):
+        # pyvisa-py raises a bare RuntimeError where a HiSLIP link is cut or out of step.
+        bare = type(error) is RuntimeError
+        if bare or isinstance(error, pyvisa.errors.Error | OSError | AttributeError):
             raise LinkError(
                 f"the link to {self.address} broke ({error}); check the board and its cable",
                 address=self.address,

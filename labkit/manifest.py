@@ -8,6 +8,7 @@ import math
 import platform
 import re
 from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
 from enum import Enum
 from pathlib import Path, PurePath
 from typing import Any
@@ -77,6 +78,8 @@ def write_manifest(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def plain(value: Any) -> Any:
     """Turn `value` into what JSON can hold; numbers that are not finite become null."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return plain(asdict(value))  # settings of an instrument that come in groups
     if isinstance(value, Enum):
         return plain(value.value)
     if value is None or isinstance(value, bool | int | str):

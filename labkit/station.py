@@ -283,6 +283,10 @@ class Station(AbstractContextManager["Station"]):
         temperature_k = chip.temperature_k()
         now_unix_ns = self.clock.now_unix_ns()
         applied = self._applied
+        with interrupts.message():
+            # A chip made of instruments: what each of them is and how it is set.
+            parts: dict[str, Any] = getattr(self._links[0], "instruments", {})
+            settings = {name: part.snapshot() for name, part in parts.items()}
         facts: dict[str, Any] = plain(
             {
                 "bench": {
@@ -296,7 +300,9 @@ class Station(AbstractContextManager["Station"]):
                 "address": instrument.address,
                 "backend": instrument.backend,
                 "simulated": self.simulated,
-                "identities": {self.name: asdict(chip.identify())},
+                "identities": {self.name: asdict(chip.identify())}
+                | {name: asdict(part.identify()) for name, part in parts.items()},
+                "instruments": settings,
                 "capabilities": sorted(chip.capabilities()),
                 "geometry": asdict(chip.geometry()),
                 "limits": asdict(chip.limits()),
@@ -384,6 +390,12 @@ def _calibrated(link: Chip, applied: AppliedCalibration | None) -> Chip:
 
 
 def _open_with_driver(bench: BenchFile, instrument: ChipEntry, transcript: Any) -> Chip:
+    if instrument.driver == "discrete":
+        from drivers.discrete_opening import open_discrete
+
+        name = next(name for name, entry in bench.chips.items() if entry is instrument)
+        return open_discrete(bench, name, transcript=transcript)
+
     from drivers.controller import PcmController
 
     backend = f"{bench.path}@pcm" if instrument.backend == "@pcm" else instrument.backend

@@ -23,8 +23,10 @@ DRIVERS: dict[str, tuple[str, str]] = {
     "keysight-81160a": (f"{_HERE}.keysight_81160", "Keysight81160"),
     "keysight-b1500a": (f"{_HERE}.keysight_b1500", "KeysightB1500"),
     "keysight-b2900": (f"{_HERE}.keysight_b2900", "KeysightB2900"),
+    "keysight-infiniivision": (f"{_HERE}.keysight_infiniivision", "KeysightInfiniiVision"),
     "lakeshore-336": (f"{_HERE}.lakeshore_336", "LakeShore336"),
     "tektronix-scope": (f"{_HERE}.tektronix_scope", "TektronixScope"),
+    "temptronic-ats": (f"{_HERE}.temptronic_ats", "TemptronicAts"),
 }
 """``driver`` of a bench file -> module and class."""
 

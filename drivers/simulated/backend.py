@@ -2,72 +2,46 @@
 
 ``pyvisa.ResourceManager("bench.yaml@pcm")`` finds it through the module ``pyvisa_pcm``. It keeps no state of
 its own beyond open sessions: boards live in :mod:`drivers.simulated.registry`, under the file's absolute
-path, until the last resource manager is closed. Return codes and attributes follow visa-backend.md §1-6.
-
-Virtual time has one consequence: where a board has nothing to say and no operation under way, nothing can
-arrive any more, so a read reports VI_ERROR_TMO at once instead of sitting out the time-out. Only the event port
-(the instrument's address with the next TCP port) is waited for: what it tells is caused by others.
+path, until the last resource manager is closed. A file that ends with ``.rec`` is a recording, and is played back
+(:mod:`drivers.simulated.replay`). Return codes and attributes follow visa-backend.md §1-6.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
-from pyvisa import attributes, constants, highlevel, rname
+from pyvisa import constants, errors, highlevel, rname
 from pyvisa.constants import (
     AccessModes,
     BufferOperation,
+    EventAttribute,
     EventMechanism,
     EventType,
-    InterfaceType,
     Lock,
     ResourceAttribute,
     StatusCode,
     TriggerProtocol,
 )
-from pyvisa.typing import VISAEventContext, VISARMSession, VISASession
+from pyvisa.typing import VISAEventContext, VISAHandler, VISARMSession, VISASession
 from pyvisa.util import DebugInfo, LibraryPath
 
-from drivers.simulated.link import Link, Port
-from drivers.simulated.registry import SimulatedBench, open_bench
-from drivers.simulated.scpi import Connection
-from drivers.simulated.twin import Transport, TwinLink
+from drivers.simulated.link import Port
+from drivers.simulated.registry import open_shared
+from drivers.simulated.shared_bench import SharedBench
+from drivers.simulated.transport import Transport
+from drivers.simulated.visa_session import VisaSession
 
 __all__ = ["PcmVisaLibrary"]
 
-_POLL_S = 0.005
-_READ_ONLY = {
-    ResourceAttribute.resource_name,
-    ResourceAttribute.resource_class,
-    ResourceAttribute.interface_type,
-    ResourceAttribute.interface_number,
-    ResourceAttribute.resource_lock_state,
-    ResourceAttribute.resource_manager_session,
-    ResourceAttribute.resource_manufacturer_name,
-    ResourceAttribute.resource_manufacturer_id,
-    ResourceAttribute.tcpip_address,
-    ResourceAttribute.tcpip_hostname,
-    ResourceAttribute.tcpip_port,
-}
-
-
-@dataclass(eq=False)
-class _Session:
-    """One open resource."""
-
-    instrument: Port
-    connection: Link
-    parsed: rname.ResourceName
-    manager: int
-    values: dict[ResourceAttribute, Any] = field(default_factory=dict)
-
-    @property
-    def is_socket(self) -> bool:
-        """Whether the resource is a raw stream, without END, serial poll or trigger."""
-        return self.parsed.resource_class == "SOCKET"
+_DISCARDING = (
+    BufferOperation.discard_read_buffer
+    | BufferOperation.discard_read_buffer_no_io
+    | BufferOperation.discard_receive_buffer
+    | BufferOperation.discard_receive_buffer2
+)
+_SERVICE = (EventType.service_request, EventType.all_enabled)
 
 
 class PcmVisaLibrary(highlevel.VisaLibraryBase):
@@ -85,9 +59,10 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
 
     def _init(self) -> None:
         self._next_handle = 1
-        self._managers: dict[int, SimulatedBench] = {}
+        self._managers: dict[int, SharedBench] = {}
         self._ended: set[int] = set()
-        self._sessions: dict[int, _Session] = {}
+        self._sessions: dict[int, VisaSession] = {}
+        self._contexts: dict[int, EventType] = {}
 
     def _return(self, session: Any, code: StatusCode) -> StatusCode:
         return self.handle_return_value(session, code)
@@ -96,26 +71,25 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         self._next_handle += 1
         return self._next_handle
 
-    def _session(self, session: int) -> _Session:
+    def _session(self, session: int) -> VisaSession:
         found = self._sessions.get(session)
         if found is None:
             self._return(session, StatusCode.error_invalid_object)
             raise KeyError(session)
         return found
 
-    def _usable(self, session: int) -> _Session:
+    def _usable(self, session: int) -> VisaSession:
         """Return a session that no other's lock keeps out."""
         found = self._session(session)
         if not found.instrument.lock.may_use(found):
             self._return(session, StatusCode.error_resource_locked)
         return found
 
-    # ---- managers and resources
-    # -----------------------------------------------------------------------------------
+    # ---- managers and resources -----------------------------------------------------------------------------
     def open_default_resource_manager(self) -> tuple[VISARMSession, StatusCode]:
         """Open the bench file the library is named after."""
         handle = self._new_handle()
-        self._managers[handle] = open_bench(str(self.library_path))
+        self._managers[handle] = open_shared(str(self.library_path))
         return VISARMSession(handle), self._return(handle, StatusCode.success)
 
     def list_resources(self, session: VISARMSession, query: str = "?*::INSTR") -> tuple[str, ...]:
@@ -138,12 +112,11 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         if bench is None:
             self._return(session, StatusCode.error_invalid_object)
             raise KeyError(session)
-        instrument = bench.find(resource_name)
+        instrument = _find(bench, resource_name)
         if instrument is None:
             self._return(session, StatusCode.error_resource_not_found)
             raise KeyError(resource_name)
-        parsed = rname.ResourceName.from_string(resource_name)
-        opened = _Session(instrument, cast(Link, None), parsed, session)
+        opened = VisaSession(instrument, rname.ResourceName.from_string(resource_name), session)
         wait_s = open_timeout / 1000 if open_timeout and open_timeout > 0 else 0.0
         if access_mode == AccessModes.exclusive_lock:
             if not instrument.lock.acquire_exclusive(opened, wait_s):
@@ -154,7 +127,10 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
         ):
             self._return(session, StatusCode.error_resource_locked)
         try:
-            opened.connection = instrument.connect(Transport.of(resource_name))
+            opened.connected(instrument.connect(Transport.of(resource_name)))
+        except ConnectionRefusedError:
+            instrument.lock.forget(opened)
+            self._return(session, StatusCode.error_resource_not_found)
         except BaseException:
             instrument.lock.forget(opened)
             raise
@@ -164,10 +140,12 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
 
     def close(self, session: VISASession | VISAEventContext | VISARMSession) -> StatusCode:
         """Close a session, or a manager with all its sessions; the last manager of a bench saves it."""
+        if self._contexts.pop(session, None) is not None:
+            return StatusCode.success
         bench = self._managers.pop(session, None)
         if bench is not None:
             for handle in [key for key, value in self._sessions.items() if value.manager == session]:
-                self._close_session(handle)
+                self._sessions.pop(handle).close()
             self._ended.add(session)
             bench.release()
             return StatusCode.success
@@ -175,252 +153,184 @@ class PcmVisaLibrary(highlevel.VisaLibraryBase):
             return StatusCode.success
         if session not in self._sessions:
             return self._return(session, StatusCode.error_invalid_object)
-        self._close_session(session)
+        self._sessions.pop(session).close()
         return StatusCode.success
 
-    def _close_session(self, handle: int) -> None:
-        closing = self._sessions.pop(handle)
-        closing.instrument.lock.forget(closing)
-        closing.connection.end()
-
-    # ---- bytes
-    # ----------------------------------------------------------------------------------------------------
+    # ---- bytes ------------------------------------------------------------------------------------------------
     def write(self, session: VISASession, data: bytes) -> tuple[int, StatusCode]:
         """Send bytes; on a message-based resource their end is the message's end."""
-        link = self._usable(session)
-        connection = link.connection
-        if connection.ended:
-            self._return(session, StatusCode.error_connection_lost)
-        ends = not link.is_socket and bool(self._value(link, ResourceAttribute.send_end_enabled))
-        if isinstance(connection, TwinLink):
-            connection.feed(data, end=ends)
-        else:
-            connection.feed(data)
-            if ends and connection.receiving:
-                connection.feed(b"\n")
-        return len(data), self._return(session, StatusCode.success)
+        return len(data), self._return(session, self._usable(session).write(data))
 
     def read(self, session: VISASession, count: int) -> tuple[bytes, StatusCode]:
         """Read up to `count` bytes, to the termination character where it is on, to END where there is one."""
-        link = self._usable(session)
-        termchar = None
-        if self._value(link, ResourceAttribute.termchar_enabled):
-            termchar = bytes((int(self._value(link, ResourceAttribute.termchar)),))
-        stops_at_end = not link.is_socket or not self._value(link, ResourceAttribute.suppress_end_enabled)
-        timeout_s = self._timeout_s(link)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        got = bytearray()
-        output = link.connection.output
-        if isinstance(link.connection, TwinLink) and not output:
-            link.connection.starved()
-        while True:
-            with output.held():
-                while output.ready and len(got) < count:
-                    piece = output.peek()[: count - len(got)]
-                    found = -1 if termchar is None else bytes(piece).find(termchar)
-                    if found >= 0:
-                        piece = piece[: found + 1]
-                    if (
-                        not got and len(piece) == count
-                    ):  # the block of a reply, asked for in one piece: one copy
-                        whole = bytes(piece)
-                        at_end = output.skip(count)
-                    else:
-                        got += piece
-                        at_end, whole = output.skip(len(piece)), b""
-                    if found >= 0:
-                        code = StatusCode.success_termination_character_read
-                        return whole or bytes(got), self._return(session, code)
-                    if at_end and stops_at_end:
-                        return whole or bytes(got), self._return(session, StatusCode.success)
-                    if whole:
-                        return whole, self._return(session, StatusCode.success_max_count_read)
-            if got and len(got) >= count:
-                return bytes(got), self._return(session, StatusCode.success_max_count_read)
-            if not self._wait_for_output(link.connection, deadline):
-                lost = link.connection.ended and not output
-                output.unread(bytes(got))
-                self._return(session, StatusCode.error_connection_lost if lost else StatusCode.error_timeout)
-
-    def _wait_for_output(self, connection: Link, deadline: float | None) -> bool:
-        """Wait until bytes may be there; False where none will come in time."""
-        connection.pump()
-        if connection.output.ready:
-            return True
-        board_s, late_s = connection.wall_s(), connection.output.wait_s()
-        others_s = _POLL_S if connection.unasked and not connection.closed else None
-        waits = [wait_s for wait_s in (board_s, late_s, others_s) if wait_s is not None]
-        if not waits:
-            return False
-        pause_s = min(max(min(waits), 0.0), _POLL_S) or 0.0002
-        if deadline is not None:
-            left_s = deadline - time.monotonic()
-            if left_s <= 0:
-                return False
-            pause_s = min(pause_s, left_s)
-        time.sleep(pause_s)
-        return True
+        data, code = self._usable(session).read(count)
+        return data, self._return(session, code)
 
     def clear(self, session: VISASession) -> StatusCode:
-        """Drop what was answered and not yet read; the board itself has no device clear on a stream."""
-        link = self._usable(session)
-        if isinstance(link.connection, TwinLink) and not link.is_socket:
-            link.connection.clear()
-            return self._return(session, StatusCode.success)
-        output = link.connection.output
-        with output.held():
-            while output.ready:
-                output.skip(len(output.peek()))
-        return self._return(session, StatusCode.success)
+        """Device clear; on a stream, what was answered and not yet read is dropped."""
+        return self._return(session, self._usable(session).clear())
 
     def flush(self, session: VISASession, mask: BufferOperation) -> StatusCode:
         """Drop the read buffer where the mask says so; nothing is ever held back on the way out."""
-        discarding = BufferOperation.discard_read_buffer | BufferOperation.discard_read_buffer_no_io
-        if mask & (
-            discarding | BufferOperation.discard_receive_buffer | BufferOperation.discard_receive_buffer2
-        ):
-            return self.clear(session)
-        self._usable(session)
+        found = self._usable(session)
+        if mask & _DISCARDING:
+            found.drop_replies()
         return self._return(session, StatusCode.success)
 
     def read_stb(self, session: VISASession) -> tuple[int, StatusCode]:
-        """Return the status byte; a raw socket has no serial poll (VI_ERROR_NSUP_OPER)."""
-        link = self._usable(session)
-        connection = link.connection
-        if isinstance(connection, TwinLink) and not link.is_socket:
-            return connection.poll(), self._return(session, StatusCode.success)
-        if link.is_socket or not isinstance(connection, Connection):
-            self._return(session, StatusCode.error_nonsupported_operation)
-            raise NotImplementedError
-        value = connection.status.byte()
-        return value | (0x10 if connection.output else 0), self._return(session, StatusCode.success)
+        """Return the status byte; a stream has no serial poll (VI_ERROR_NSUP_OPER)."""
+        byte, code = self._usable(session).poll()
+        return byte, self._return(session, code)
 
     def assert_trigger(self, session: VISASession, protocol: TriggerProtocol) -> StatusCode:
-        """Trigger a bench instrument; a raw socket and the controller have no trigger (VI_ERROR_NSUP_OPER)."""
-        link = self._usable(session)
-        if isinstance(link.connection, TwinLink) and not link.is_socket:
-            link.connection.trigger()
-            return self._return(session, StatusCode.success)
-        return self._return(session, StatusCode.error_nonsupported_operation)
+        """Trigger a bench instrument; a stream and the controller have no trigger (VI_ERROR_NSUP_OPER)."""
+        return self._return(session, self._usable(session).trigger())
 
-    # ---- attributes
-    # -----------------------------------------------------------------------------------------------
-    def _timeout_s(self, link: _Session) -> float | None:
-        milliseconds = int(self._value(link, ResourceAttribute.timeout_value))
-        return None if milliseconds >= constants.VI_TMO_INFINITE else milliseconds / 1000
+    def gpib_control_ren(self, session: VISASession, mode: constants.RENLineOperation) -> StatusCode:
+        """Succeed: simulated instruments have no front panel that could be locked."""
+        self._usable(session)
+        return self._return(session, StatusCode.success)
 
-    def _value(self, link: _Session, attribute: ResourceAttribute) -> Any:
-        if attribute in link.values:
-            return link.values[attribute]
-        if attribute is ResourceAttribute.suppress_end_enabled:
-            return link.is_socket
-        return attributes.AttributesByID[attribute].default
+    def status_description(self, session: VISASession, status: StatusCode) -> tuple[str, StatusCode]:
+        """Describe a status code in words."""
+        _name, words = errors.completion_and_error_messages.get(status, ("", f"unknown status {status}"))
+        return words, StatusCode.success
 
-    def _fixed(self, link: _Session, attribute: ResourceAttribute, session: int) -> Any:
-        """Value of an attribute that says where the session leads; None where it is another kind."""
-        parsed = link.parsed
-        board = getattr(parsed, "board", "0")
-        host = getattr(parsed, "host_address", None)
-        port = getattr(parsed, "port", None)
-        return {
-            ResourceAttribute.resource_name: str(parsed),
-            ResourceAttribute.resource_class: parsed.resource_class,
-            ResourceAttribute.interface_type: getattr(InterfaceType, parsed.interface_type.lower()),
-            ResourceAttribute.interface_number: int(board) if str(board).isdigit() else 0,
-            ResourceAttribute.resource_lock_state: link.instrument.lock.state(),
-            ResourceAttribute.resource_manager_session: link.manager,
-            ResourceAttribute.resource_manufacturer_name: "labkit simulated bench",
-            ResourceAttribute.resource_manufacturer_id: 0,
-            ResourceAttribute.tcpip_address: host,
-            ResourceAttribute.tcpip_hostname: host,
-            ResourceAttribute.tcpip_port: int(port) if port else None,
-        }.get(attribute)
-
+    # ---- attributes -------------------------------------------------------------------------------------------
     def get_attribute(
         self,
         session: VISASession | VISAEventContext | VISARMSession,
-        attribute: ResourceAttribute | constants.EventAttribute,
+        attribute: ResourceAttribute | EventAttribute,
     ) -> tuple[Any, StatusCode]:
-        """Return the value of an attribute of a session."""
-        link = self._session(session)
-        name = self._known(session, attribute)
-        value = self._fixed(link, name, session)
-        return (self._value(link, name) if value is None else value), self._return(
-            session, StatusCode.success
-        )
-
-    def _known(self, session: int, attribute: Any) -> ResourceAttribute:
+        """Return the value of an attribute of a session, or of an event."""
+        if session in self._contexts and attribute == EventAttribute.event_type:
+            return self._contexts[session], StatusCode.success
+        found = self._session(session)
         try:
             name = ResourceAttribute(attribute)
-        except ValueError:
-            self._return(session, StatusCode.error_nonsupported_attribute)
-            raise
-        if name not in attributes.AttributesByID:
-            self._return(session, StatusCode.error_nonsupported_attribute)
-        return name
+            if name is ResourceAttribute.resource_lock_state:
+                return found.instrument.lock.state(), self._return(session, StatusCode.success)
+            if name is ResourceAttribute.asrl_avalaible_number and found.attributes.is_serial:
+                return found.connection.output.size, self._return(session, StatusCode.success)
+            value = found.attributes.value(name)
+        except (ValueError, KeyError):
+            return None, self._return(session, StatusCode.error_nonsupported_attribute)
+        return value, self._return(session, StatusCode.success)
 
     def set_attribute(
         self, session: VISASession, attribute: ResourceAttribute, attribute_state: Any
     ) -> StatusCode:
         """Set an attribute of a session."""
-        link = self._session(session)
-        name = self._known(session, attribute)
-        if name in _READ_ONLY:
-            return self._return(session, StatusCode.error_attribute_read_only)
-        if name is ResourceAttribute.termchar and not 0 <= int(attribute_state) <= 255:
-            return self._return(session, StatusCode.error_nonsupported_attribute_state)
-        link.values[name] = attribute_state
-        return self._return(session, StatusCode.success)
+        found = self._session(session)
+        try:
+            name = ResourceAttribute(attribute)
+        except ValueError:
+            return self._return(session, StatusCode.error_nonsupported_attribute)
+        return self._return(session, found.attributes.set(name, attribute_state))
 
-    # ---- locks
-    # ----------------------------------------------------------------------------------------------------
+    # ---- locks --------------------------------------------------------------------------------------------------
     def lock(
         self, session: VISASession, lock_type: Lock, timeout: int, requested_key: str | None = None
     ) -> tuple[str, StatusCode]:
         """Lock a resource for this session, or share it under a key."""
-        link = self._session(session)
+        found = self._session(session)
         wait_s = 0.0 if timeout < 0 else timeout / 1000
         if lock_type == Lock.exclusive:
-            if not link.instrument.lock.acquire_exclusive(link, wait_s):
+            if not found.instrument.lock.acquire_exclusive(found, wait_s):
                 self._return(session, StatusCode.error_resource_locked)
             return "", self._return(session, StatusCode.success)
-        key = link.instrument.lock.acquire_shared(link, wait_s, requested_key)
+        key = found.instrument.lock.acquire_shared(found, wait_s, requested_key)
         if key is None:
             self._return(session, StatusCode.error_resource_locked)
         return key or "", self._return(session, StatusCode.success)
 
     def unlock(self, session: VISASession) -> StatusCode:
         """Undo one lock of this session."""
-        link = self._session(session)
-        if not link.instrument.lock.release(link):
+        found = self._session(session)
+        if not found.instrument.lock.release(found):
             return self._return(session, StatusCode.error_session_not_locked)
         return self._return(session, StatusCode.success)
 
-    # ---- events
-    # ---------------------------------------------------------------------------------------------------
+    # ---- events: service requests of twins on interfaces that have them (VI_ERROR_NSUP_OPER elsewhere) -------------
     def enable_event(
         self, session: VISASession, event_type: EventType, mechanism: EventMechanism, context: None = None
     ) -> StatusCode:
-        """Refuse: a stream raises no service requests (VI_ERROR_NSUP_OPER)."""
-        self._session(session)
-        return self._return(session, StatusCode.error_nonsupported_operation)
+        """Begin to collect service requests."""
+        events = self._session(session).events
+        if events is None or event_type not in _SERVICE:
+            return self._return(session, StatusCode.error_nonsupported_operation)
+        return self._return(session, events.enable(mechanism))
 
     def disable_event(
         self, session: VISASession, event_type: EventType, mechanism: EventMechanism
     ) -> StatusCode:
-        """Succeed: none is enabled; pyvisa's close() asks for it."""
+        """Collect no more; pyvisa's close() asks for it, so that nothing is to disable is no error."""
+        events = self._session(session).events
+        if events is not None and event_type in _SERVICE:
+            events.disable(mechanism)
         return StatusCode.success
 
     def discard_events(
         self, session: VISASession, event_type: EventType, mechanism: EventMechanism
     ) -> StatusCode:
-        """Succeed: none is queued; pyvisa's close() asks for it."""
+        """Forget queued events; pyvisa's close() asks for it."""
+        events = self._session(session).events
+        if events is not None and event_type in _SERVICE:
+            events.discard()
         return StatusCode.success
 
     def wait_on_event(
-        self, session: VISASession, in_event_type: EventType, timeout: int
+        self, session: VISASession, in_event_type: EventType, timeout: int | None
     ) -> tuple[EventType, VISAEventContext, StatusCode]:
-        """Refuse: no event can be enabled (VI_ERROR_NENABLED)."""
-        self._session(session)
-        self._return(session, StatusCode.error_not_enabled)
-        raise NotImplementedError
+        """Take an event out of the queue, waiting for it (VI_ERROR_NENABLED where none can come)."""
+        events = self._session(session).events
+        forever = timeout is None or timeout >= constants.VI_TMO_INFINITE
+        if events is None or in_event_type not in _SERVICE:
+            code = StatusCode.error_not_enabled
+        else:
+            code = events.wait(None if forever or timeout is None else timeout / 1000)
+        self._return(session, code)
+        context = self._new_handle()
+        self._contexts[context] = EventType.service_request
+        return EventType.service_request, VISAEventContext(context), code
+
+    def install_handler(
+        self, session: VISASession, event_type: EventType, handler: VISAHandler, user_handle: Any
+    ) -> tuple[VISAHandler, Any, Any, StatusCode]:
+        """Have a handler called with (session, event type, context, user handle) at each service request."""
+        events = self._session(session).events
+        if events is None or event_type is not EventType.service_request:
+            self._return(session, StatusCode.error_nonsupported_operation)
+            raise KeyError(session)
+        call = partial(self._call, session, handler, user_handle)
+        events.install(call)
+        return handler, user_handle, call, self._return(session, StatusCode.success)
+
+    def uninstall_handler(
+        self, session: VISASession, event_type: EventType, handler: Any, user_handle: Any = None
+    ) -> StatusCode:
+        """Call a handler no more."""
+        events = self._session(session).events
+        if events is not None:
+            events.uninstall(handler)
+        return self._return(session, StatusCode.success)
+
+    def _call(self, session: VISASession, handler: Callable[..., object], user_handle: Any) -> None:
+        context = self._new_handle()
+        self._contexts[context] = EventType.service_request
+        try:
+            handler(session, EventType.service_request, context, user_handle)
+        finally:
+            self._contexts.pop(context, None)
+
+
+def _find(bench: SharedBench, name: str) -> Port | None:
+    """Find what an address leads to, however it is spelled: ``GPIB::26`` is ``GPIB0::26::INSTR``."""
+    found = bench.find(name)
+    if found is not None:
+        return found
+    wanted = rname.to_canonical_name(name).upper()
+    for address in bench.instruments:
+        if rname.to_canonical_name(address).upper() == wanted:
+            return bench.instruments[address]
+    return None

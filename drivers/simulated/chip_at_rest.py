@@ -18,6 +18,7 @@ from drivers.simulated.layout import CellArrays
 from drivers.simulated.peculiarities import References, column_errors
 from drivers.simulated.random_numbers import LANES, key_of
 from drivers.simulated.read_kernel import truth_range
+from drivers.simulated.switch_kernel import threshold_range
 
 if TYPE_CHECKING:
     from calibration.card import DeviceCard
@@ -162,6 +163,19 @@ class ChipAtRest:
         plain = self._terms.without_heat(now_ns)
         truth_range(0, len(cells), cells, now_ns, out, a.state, a.device, a.time, a.mark, self._model, self._key,
                     plain)  # fmt: skip
+        return out
+
+    def threshold_v(self, cells: NDArray[np.uint32], now_ns: int) -> NDArray[np.float32]:
+        """Return the voltages that switch the cells on, volt, shape (n,).
+
+        0 where no amorphous plug is left, or the card knows none; infinite where no voltage switches anything:
+        stuck amorphous cells, open ones and resistors.
+        """
+        out = np.empty(len(cells), np.float32)
+        a = self.arrays
+        threshold_range(0, len(cells), cells, now_ns, out, a.state, a.time, a.mark, self._model, self._key)
+        if not self.card.has("threshold_switching"):
+            out[np.isin(self.health(cells) & 7, (layout.NOT_STUCK, layout.STUCK_SET))] = 0.0
         return out
 
     def pulses(self, cells: NDArray[np.uint32]) -> NDArray[np.uint32]:

@@ -41,6 +41,9 @@ _SOURCES = (
     "switch_kernel.py",
     "target_kernel.py",
     "telegraph_kernel.py",
+    "world/circuit_kernel.py",
+    "world/defaults.py",
+    "world/transient_kernel.py",
 )
 
 Function = Callable[..., Any]

@@ -9,7 +9,7 @@ from drivers.simulated.locks import FairLock
 from drivers.simulated.resource_lock import ResourceLock
 from drivers.simulated.scpi_framing import Buffer
 from drivers.simulated.scpi_output import Output
-from drivers.simulated.twin import Transport
+from drivers.simulated.transport import Transport
 
 __all__ = ["Link", "Locked", "Port"]
 

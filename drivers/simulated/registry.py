@@ -6,29 +6,31 @@ reach the same boards. A bench lives as long as somebody holds it; then its chip
 
 from __future__ import annotations
 
-import atexit
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from drivers.bench_instruments import BenchInstrument
+from drivers.discrete_simulation import SIMULATION_ADDRESS
 from drivers.events import event_address
+from drivers.simulated.link_faults import LinkFaults
 from drivers.simulated.resource_lock import ResourceLock
-from drivers.simulated.twin import Transport, Twin, TwinLink
+from drivers.simulated.shared_bench import SharedBench, shared
+from drivers.simulated.transport import Transport
+from drivers.simulated.twin import Twin, TwinLink
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from drivers.bench import BenchFile
     from drivers.simulated.controller import SimulatedController
     from drivers.simulated.controller_events import Listener
     from drivers.simulated.link import Port
+    from drivers.simulated.replay import ReplayBench
     from drivers.simulated.scpi import Connection
     from drivers.simulated.world import World
+    from drivers.simulated.world_control import WorldPort
 
 __all__ = [
     "SimulatedBench",
@@ -37,13 +39,12 @@ __all__ = [
     "TwinPort",
     "build_controller",
     "open_bench",
+    "open_recording",
+    "open_shared",
 ]
 
 MODELS: dict[str, Callable[[Any, Path, Any], SimulatedController]] = {}
 """Makers of simulated instruments by the ``model`` of a bench file."""
-
-_open: dict[Path, SimulatedBench] = {}
-_guard = threading.RLock()  # a collected VISA manager may give its bench back while another is opened
 
 
 @dataclass
@@ -85,13 +86,20 @@ class SimulatedInstrument:
 
 @dataclass
 class TwinPort:
-    """The twin of a bench instrument; it is built when it is first reached."""
+    """The twin of a bench instrument; it is built when it is first reached.
+
+    Attributes
+    ----------
+    faults : LinkFaults
+        What is to go wrong on the links to it; a test arms them.
+    """
 
     name: str
     address: str
     timeout_s: float
     _build: Callable[[], Twin]
     lock: ResourceLock = field(default_factory=ResourceLock)
+    faults: LinkFaults = field(default_factory=LinkFaults)
     _twin: Twin | None = None
     _making: threading.Lock = field(default_factory=threading.Lock)
 
@@ -104,8 +112,18 @@ class TwinPort:
             return self._twin
 
     def connect(self, transport: Transport | None = None) -> TwinLink:
-        """Open a link over what the address says, or over another interface."""
-        return self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        """Open a link over what the address says, or over another interface.
+
+        Raises
+        ------
+        ConnectionRefusedError
+            A fault has made the instrument vanish.
+        """
+        if self.faults.gone:
+            raise ConnectionRefusedError(f"{self.name} has vanished from {self.address}")
+        link = self.twin.connect(Transport.of(self.address) if transport is None else transport)
+        link.faults = self.faults
+        return link
 
     def save(self) -> None:
         """Write the twin's state where it has any."""
@@ -137,7 +155,7 @@ class SimulatedEvents:
         return self.instrument.board.listen()
 
 
-class SimulatedBench:
+class SimulatedBench(SharedBench):
     """The simulated instruments of one bench file.
 
     Made by :func:`open_bench`; a context manager that gives the bench back.
@@ -153,14 +171,13 @@ class SimulatedBench:
     """
 
     def __init__(self, path: Path, bench: BenchFile) -> None:
-        self.path = path
-        self.holders = 0
-        self.instruments: dict[str, SimulatedInstrument | TwinPort] = {}
+        super().__init__(path)
         self.events: dict[str, SimulatedEvents] = {}
         self._bench = bench
         self._world: World | None = None
         self._making = threading.Lock()
         self._event_addresses: dict[str, SimulatedEvents] = {}
+        self._side_door: WorldPort | None = None
         for name, instrument in bench.instruments.items():
             if instrument.simulated is None:
                 continue
@@ -172,6 +189,10 @@ class SimulatedBench:
                 beside = event_address(instrument.address)
                 if beside is not None:
                     self._event_addresses[beside.upper()] = self.events[name]
+            elif instrument.simulated.model == "pcm-cells":
+                from drivers.simulated.world_control import WorldPort
+
+                self._side_door = WorldPort(lambda: self.world)
             elif isinstance(instrument, BenchInstrument):
                 self.instruments[instrument.address.upper()] = TwinPort(
                     name, instrument.address, instrument.timeout_s, partial(self._twin, name)
@@ -197,7 +218,16 @@ class SimulatedBench:
 
     def find(self, address: str) -> Port | None:
         """Return the instrument or event port behind a VISA address, None where there is none."""
+        if address.upper() == SIMULATION_ADDRESS.upper():
+            return self._side_door
         return self.instruments.get(address.upper()) or self._event_addresses.get(address.upper())
+
+    @property
+    def models(self) -> dict[str, str]:
+        """What is simulated, by name in the bench file."""
+        names = [each.name for each in self.instruments.values()]
+        entries = ((name, self._bench.instruments[name].simulated) for name in names)
+        return {name: entry.model for name, entry in entries if entry is not None}
 
     @property
     def boards(self) -> dict[str, SimulatedInstrument]:
@@ -224,28 +254,11 @@ class SimulatedBench:
         if self._world is not None:
             self._world.save()
 
-    def release(self) -> None:
-        """Give the bench back; the last holder's release saves and closes every board."""
-        with _guard:
-            self.holders -= 1
-            if self.holders > 0:
-                return
-            if _open.get(self.path) is self:
-                del _open[self.path]
-            self._close()
-
     def _close(self) -> None:
-        for instrument in self.instruments.values():
-            instrument.close()
+        super()._close()
         world, self._world = self._world, None
         if world is not None:
             world.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.release()
 
 
 def _load(path: Path) -> BenchFile:
@@ -261,13 +274,29 @@ def open_bench(path: str | Path) -> SimulatedBench:
     ------
     Whatever ``drivers.bench.load_bench`` raises for a file that cannot be read.
     """
-    absolute = Path(path).expanduser().resolve()
-    with _guard:
-        bench = _open.get(absolute)
-        if bench is None:
-            bench = _open[absolute] = SimulatedBench(absolute, _load(absolute))
-        bench.holders += 1
-        return bench
+    bench = shared(path, lambda absolute: SimulatedBench(absolute, _load(absolute)))
+    assert isinstance(bench, SimulatedBench)  # noqa: S101 - no bench file is a recording
+    return bench
+
+
+def open_recording(path: str | Path) -> ReplayBench:
+    """Open a recording as a bench, or join whoever has it open; give it back with ``release()``.
+
+    Raises
+    ------
+    RecordingError
+        It cannot be read.
+    """
+    from drivers.simulated.replay import ReplayBench
+
+    bench = shared(path, ReplayBench)
+    assert isinstance(bench, ReplayBench)  # noqa: S101 - no recording is a bench file
+    return bench
+
+
+def open_shared(path: str | Path) -> SharedBench:
+    """Open a bench file, or a recording (``.rec``)."""
+    return open_recording(path) if Path(path).suffix.lower() == ".rec" else open_bench(path)
 
 
 def build_controller(simulated: Any, bench_path: Path, references: Any = None) -> SimulatedController:
@@ -282,44 +311,13 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
     references
         The section of the bench file that names rows of resistors, None where it has none.
     """
-    from calibration.card import DeviceCard
-    from drivers.simulated.chip import SimulatedChip
+    from drivers.simulated.chip_of_bench import chip_of_bench
     from drivers.simulated.controller import SimulatedController as Board
     from drivers.simulated.controller_limits import BoardLimits
-    from drivers.simulated.layout import CellArrays
-    from drivers.simulated.peculiarities import References
-    from drivers.simulated.state_file import InMemory, open_chip
 
-    beside = bench_path.parent / str(simulated.card)
-    card = DeviceCard.load(beside if beside.is_file() else simulated.card).without(*simulated.without)
     geometry = {"banks": simulated.banks, "rows": simulated.rows, "cols": simulated.cols}
-    resistors = References() if references is None else References(references.rows, references.tolerance)
-    options: dict[str, Any] = {
-        **geometry,
-        "threads": simulated.threads,
-        "mode": simulated.mode,
-        "references": resistors,
-        "strict": simulated.strict,
-    }
-
-    def make(seed: int) -> SimulatedChip:
-        return SimulatedChip.create(card, seed=seed, **options)
-
-    def restore(arrays: CellArrays, seed: int, past_heat: NDArray[np.int64]) -> SimulatedChip:
-        return SimulatedChip(card, arrays, seed=seed, past_heat=past_heat, **options)
-
-    if simulated.state is None:
-        state = InMemory(make(simulated.seed))
-    else:
-        identity = {
-            "card": card.name,
-            "card_sha256": card.fingerprint(),
-            **geometry,
-            "seed": simulated.seed,
-            "mode": simulated.mode,
-            "references": {str(row): value for row, value in sorted(resistors.rows.items())},
-        }
-        state = open_chip(simulated.state, identity, lambda: make(simulated.seed), restore)
+    state, make = chip_of_bench(simulated, bench_path, references)
+    read_chain = state.chip.card.read_chain
     return Board(
         state,
         serial=str(simulated.serial),
@@ -333,21 +331,11 @@ def build_controller(simulated: Any, bench_path: Path, references: Any = None) -
             current_max_a=simulated.limits.current_max_a,
             voltage_max_v=simulated.limits.voltage_max_v,
             read_voltage_max_v=simulated.limits.read_voltage_max_v,
-            ranges_a=card.read_chain.ranges_a,
-            adc_bits=card.read_chain.adc_bits,
-            adc_zero=card.read_chain.adc_zero,
+            ranges_a=read_chain.ranges_a,
+            adc_bits=read_chain.adc_bits,
+            adc_zero=read_chain.adc_zero,
         ),
     )
 
 
 MODELS["pcm-controller"] = build_controller
-
-
-@atexit.register
-def _close_all() -> None:
-    """Save what a program left open at its end."""
-    with _guard:
-        benches = list(_open.values())
-        _open.clear()
-    for bench in benches:
-        bench._close()

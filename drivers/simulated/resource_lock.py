@@ -22,6 +22,8 @@ class ResourceLock:
 
     def may_use(self, session: object) -> bool:
         """Whether `session` may read and write now."""
+        if self._exclusive is None and not self._sharing:  # nearly always, and every read and write asks
+            return True
         with self._changed:
             return self._allowed(session)
 
@@ -36,6 +38,23 @@ class ResourceLock:
             if self._exclusive is not None:
                 return 1
             return 2 if self._sharing else 0
+
+    def held_by(self, session: object) -> int:
+        """0: a session holds nothing, 1: the exclusive lock, 2: the shared one."""
+        with self._changed:
+            if self._exclusive is session:
+                return 1
+            return 2 if session in self._sharing else 0
+
+    def holders(self) -> int:
+        """How many sessions hold it, alone or together."""
+        with self._changed:
+            return len({*self._sharing, *(() if self._exclusive is None else (self._exclusive,))})
+
+    def wait_until_usable(self, session: object, timeout_s: float) -> bool:
+        """Wait until no other session's lock keeps `session` out; False where it still does after the time-out."""
+        with self._changed:
+            return self._wait(lambda: self._allowed(session), timeout_s)
 
     def acquire_exclusive(self, session: object, timeout_s: float) -> bool:
         """Lock for `session` alone; False where others hold it for longer than the time-out."""

@@ -57,6 +57,8 @@ def _number(token: Token) -> str:
         raise ScpiError(-148)
     if token.kind is not TokenKind.NUMBER:
         raise ScpiError(-104)
+    if token.suffix:
+        raise ScpiError(-138)
     return token.text
 
 

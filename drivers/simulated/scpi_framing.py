@@ -66,11 +66,15 @@ class Framer:
         Bytes of text a message may have; beyond it the message is dropped up to its line feed (-363).
     block_max : int
         Bytes all blocks of a message may hold together; beyond it nothing is kept (-223).
+    lenient : bool
+        What follows a malformed block header is text up to the line feed, and ``#0`` begins a block that goes on up
+        to a line feed which ends what has arrived: how bench instruments do it.
     """
 
-    def __init__(self, text_max: int, block_max: int) -> None:
+    def __init__(self, text_max: int, block_max: int, *, lenient: bool = False) -> None:
         self._text_max = text_max
         self._block_max = block_max
+        self._lenient = lenient
         self.broken = False
         """True once a malformed block header was met: nothing behind it can be understood."""
         self._new_message()
@@ -86,6 +90,7 @@ class Framer:
         # Where a value may begin: "header" while the header runs, "value" where one may start, "inside" behind it.
         self._place = "unit"
         self._header: bytearray | None = None  # block header being gathered, from its '#'
+        self._endless = False  # inside a block without a length
         self._want = 0  # bytes the block still lacks
         self._store: memoryview | None = None  # where they go; None = swallowed
         self._stored = 0
@@ -135,6 +140,8 @@ class Framer:
                 return None, end
             if self._want:
                 position = self._take_block(view, position)
+            elif self._endless:
+                return self._take_endless(view, position)
             elif self._header is not None:
                 position = self._take_block_header(view, position)
                 if self.broken:
@@ -154,8 +161,12 @@ class Framer:
             self._header = None
             return position
         if byte not in _DIGITS or (len(header) == 1 and byte == 0x30):
-            self.broken = True
-            return position
+            self._header = None
+            self._endless = self._lenient and byte == 0x30 and len(header) == 1
+            self.broken = not self._lenient
+            if self._endless:
+                self._add_text(b"0")
+            return position + self._endless
         header.append(byte)
         self._add_text(bytes((byte,)))
         if len(header) == 2 + (header[1] - 0x30):
@@ -193,6 +204,16 @@ class Framer:
         if self._store is not None:
             self._blocks.append(Block(len(self._text), self._store))
         self._store = None
+
+    def _take_endless(self, view: memoryview, position: int) -> tuple[Message | None, int]:
+        if view[-1] != 0x0A:
+            return None, len(view)
+        data = view[position:-1]
+        if len(data) > self._block_max:
+            self._error = -223
+        self._received += len(data)
+        self._blocks.append(Block(len(self._text), data))
+        return self._finish(), len(view)
 
     # ---- text ---------------------------------------------------------------------------------------------------
     def _add_text(self, piece: bytes | memoryview) -> None:

@@ -19,7 +19,9 @@ _DECIMAL = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[Ee][+-]?\d+)?")
 _NUMBER_LIKE = re.compile(rb"[+\-.0-9#][^\x00-\x20,;\"']*")
 _HEX = re.compile(rb"#[Hh][0-9A-Fa-f]+|#[Bb][01]+|#[Qq][0-7]+")
 _WORD = re.compile(rb"[A-Za-z_][A-Za-z0-9_\x80-\xff]*")
+_SUFFIX = re.compile(rb"[\x00-\x09\x0b-\x20]*([A-Za-z][A-Za-z0-9./]*)")
 _BASES = {"H": 16, "B": 2, "Q": 8}
+_SUFFIX_MAX = 12
 
 
 class TokenKind(Enum):
@@ -29,15 +31,28 @@ class TokenKind(Enum):
     WORD = "word"
     STRING = "string"
     BLOCK = "block"
+    EXPRESSION = "expression"
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One parameter: `text` holds the number, word or string (quotes undone), `data` the contents of a block."""
+    """One parameter as it was sent.
+
+    Attributes
+    ----------
+    kind : TokenKind
+    text : str
+        Number, word, string (quotes undone), or what an expression has between its parentheses.
+    data : memoryview
+        Contents of a block.
+    suffix : str
+        Unit behind a number, as sent.
+    """
 
     kind: TokenKind
     text: str = ""
     data: memoryview = field(default_factory=lambda: memoryview(b""))
+    suffix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +92,28 @@ class Unit:
         return zlib.crc32(self.message.text[position : self.stop], crc)
 
 
-def units(message: Message) -> Iterator[Unit]:
+def units(message: Message, *, rich: bool = False) -> Iterator[Unit]:
     """Yield the units of a message one by one, empty ones left out.
+
+    Parameters
+    ----------
+    rich : bool
+        There are units behind numbers, expressions like ``(@1,3:5)``, and blocks without a length.
 
     Raises
     ------
     ScpiError
         At the first unit that cannot be read; those before it have been yielded.
     """
-    reader = _Reader(message)
+    reader = _Reader(message, rich=rich)
     while (unit := reader.next()) is not None:
         yield unit
 
 
 class _Reader:
-    def __init__(self, message: Message) -> None:
+    def __init__(self, message: Message, *, rich: bool) -> None:
         self._message = message
+        self._rich = rich
         self._text = message.text
         self._at = 0
         self._blocks: dict[int, Block] = {block.position: block for block in message.blocks}
@@ -160,6 +181,14 @@ class _Reader:
             if block is not None:
                 self._at = header_end
                 return Token(TokenKind.BLOCK, data=block.data)
+        if self._rich and byte == 0x23 and text[at + 1 : at + 2].isdigit():
+            block = self._blocks.get(at + 2) if text[at + 1] == 0x30 else None
+            if block is None:
+                raise ScpiError(-161)
+            self._at = at + 2
+            return Token(TokenKind.BLOCK, data=block.data)
+        if self._rich and byte == 0x28:
+            return self._expression()
         if chr(byte) in "+-.#0123456789":
             return self._number()
         word = _WORD.match(text, at)
@@ -175,6 +204,8 @@ class _Reader:
         if exact is None:
             raise ScpiError(-120)
         rest = spelled[exact.end() :]
+        if self._rich and not spelled.startswith(b"#") and (suffixed := self._suffixed(exact.group(), rest)):
+            return suffixed
         if rest:
             if rest[0] > 0x7F:
                 raise ScpiError(-101)
@@ -186,6 +217,28 @@ class _Reader:
         if word.startswith("#"):
             word = str(int(word[2:], _BASES[word[1].upper()]))
         return Token(TokenKind.NUMBER, word)
+
+    def _suffixed(self, number: bytes, rest: bytes) -> Token | None:
+        found = _SUFFIX.match(self._text, self._at + len(number))
+        if found is None or (rest[:1] in (b"E", b"e") and rest[:2].upper() != b"EX"):
+            return None
+        suffix = found.group(1)
+        if rest and len(suffix) != len(rest):
+            return None
+        if len(suffix) > _SUFFIX_MAX:
+            raise ScpiError(-134)
+        self._at = found.end()
+        return Token(TokenKind.NUMBER, number.decode("ascii"), suffix=suffix.decode("ascii"))
+
+    def _expression(self) -> Token:
+        depth = 0
+        for end in range(self._at, len(self._text)):
+            depth += {0x28: 1, 0x29: -1}.get(self._text[end], 0)
+            if not depth:
+                inner = self._text[self._at + 1 : end].decode("latin-1")
+                self._at = end + 1
+                return Token(TokenKind.EXPRESSION, inner)
+        raise ScpiError(-171)
 
     def _string(self, quote: int) -> Token:
         text, at, pieces = self._text, self._at + 1, []

@@ -38,7 +38,11 @@ class Status:
     size : int
         Entries of the error queue; overflow replaces the last by -350.
     texts : dict
-        Texts of the instrument's own (positive) codes.
+        Texts of the instrument's own (positive) codes, and of those of the standard that it words otherwise.
+    plus : bool
+        Codes from 0 up are printed with a sign, ``+0,"No error"``.
+    joint : str
+        What parts a text from the information behind it.
     """
 
     size: int = 30
@@ -50,6 +54,8 @@ class Status:
     sre: int = 0
     errors: deque[str] = field(default_factory=deque)
     opc_pending: bool = False
+    plus: bool = False
+    joint: str = ";"
 
     def error(self, code: int, info: str = "") -> None:
         """Queue an error and set its ESR bit (controller-protocol §8.1)."""
@@ -61,16 +67,20 @@ class Status:
             self.esr |= 0x04
         else:
             self.esr |= 0x08
+        self._append(self._entry(code, info))
+
+    def _entry(self, code: int, info: str = "") -> str:
         text = self.texts.get(code) or STANDARD_TEXTS[code]
-        full = (f"{text};{info}" if info else text)[:TEXT_MAX]
+        full = (f"{text}{self.joint}{info}" if info else text)[:TEXT_MAX]
         quoted = full.replace('"', '""')
-        self._append(f'{code},"{quoted}"')
+        sign = "+" if self.plus and code >= 0 else ""
+        return f'{sign}{code},"{quoted}"'
 
     def _append(self, entry: str) -> None:
         if len(self.errors) < self.size:
             self.errors.append(entry)
         else:
-            self.errors[-1] = f'-350,"{STANDARD_TEXTS[-350]}"'
+            self.errors[-1] = self._entry(-350)
 
     def prepend(self, older: list[str]) -> None:
         """Put the errors of an earlier connection in front of the own ones."""
@@ -81,7 +91,7 @@ class Status:
 
     def next_error(self) -> str:
         """Take the oldest entry."""
-        return self.errors.popleft() if self.errors else f'0,"{STANDARD_TEXTS[0]}"'
+        return self.errors.popleft() if self.errors else self._entry(0)
 
     def operation_complete(self) -> None:
         """Set the OPC event where ``*OPC`` asked for it."""

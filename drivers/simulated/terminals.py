@@ -8,7 +8,7 @@ held in every call.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -79,7 +79,8 @@ class Wave:
     series_ohm, limit_a : float
         As of :class:`Volts`.
     count, period_s
-        How often it is played, and from start to start. Only the last repetition is recorded.
+        How often it is played, and from start to start. Terminals that play see the last repetition recorded,
+        others the first one, as a scope that waits for a trigger does.
     """
 
     t_s: NDArray[np.float64]
@@ -160,3 +161,10 @@ class Bench(Protocol):
 
     def heat(self, stage_k: float) -> None:
         """Tell the temperature of the stage the devices lie on, from now on, K."""
+
+    def on_time(self, callback: Callable[[], int]) -> None:
+        """Call `callback` whenever time has passed: for what goes on by itself, as a stage that warms up.
+
+        It returns the time, ns, beyond which time must not pass in one step without calling it again; it is called
+        once now, and registered again where that time has changed in between.
+        """

@@ -1,9 +1,6 @@
-"""A simulated bench instrument and the links to it: messages in, replies out, by the rules of the interface.
+"""A simulated bench instrument: what it says is its own business, how it is reached is not.
 
-What an instrument says is its own business (:meth:`Twin.obey`); how its output queue behaves depends on what it is
-reached over. Where messages end by a line (GPIB, USB, VXI-11, HiSLIP) a new message discards what was not read
-(-410), and asking for a reply that is not there is an error too (-420). On a bare stream neither exists: old and new
-replies follow each other for ever (instruments §3).
+How its output queue behaves depends on the interface (:mod:`drivers.simulated.twin_link`).
 """
 
 # ruff: noqa: B027 - most kinds of instrument have nothing to add to most of these
@@ -11,74 +8,13 @@ replies follow each other for ever (instruments §3).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from enum import Enum
-from typing import Any
 
 from drivers.simulated.locks import FairLock, signals_deferred
-from drivers.simulated.scpi_framing import Buffer
-from drivers.simulated.scpi_output import Output, Piece, Reply
 from drivers.simulated.terminals import Bench
+from drivers.simulated.transport import Transport
+from drivers.simulated.twin_link import TwinLink
 
 __all__ = ["Transport", "Twin", "TwinLink"]
-
-
-class Transport(Enum):
-    """What an instrument is reached over."""
-
-    SOCKET = "SOCKET"
-    SERIAL = "SERIAL"
-    GPIB = "GPIB"
-    USB = "USB"
-    VXI11 = "VXI11"
-    HISLIP = "HISLIP"
-
-    @property
-    def is_stream(self) -> bool:
-        """Whether there are only bytes: no END, no serial poll, no device clear, no trigger."""
-        return self in (Transport.SOCKET, Transport.SERIAL)
-
-    @property
-    def message_s(self) -> float:
-        """Seconds a message takes to arrive and be read: defaults, orders of magnitude only (instruments §4)."""
-        return _MESSAGE_S[self]
-
-    @property
-    def byte_s(self) -> float:
-        """Seconds per byte: defaults, orders of magnitude only (instruments §4)."""
-        return _BYTE_S[self]
-
-    @classmethod
-    def of(cls, address: str) -> Transport:
-        """Tell it from a VISA address."""
-        parts = address.upper().split("::")
-        if parts[-1] == "SOCKET":
-            return cls.SOCKET
-        if parts[0].startswith("ASRL"):
-            return cls.SERIAL
-        if parts[0].startswith("GPIB"):
-            return cls.GPIB
-        if parts[0].startswith("USB"):
-            return cls.USB
-        return cls.HISLIP if any(part.startswith("HISLIP") for part in parts) else cls.VXI11
-
-
-_MESSAGE_S = {
-    Transport.SOCKET: 0.3e-3,
-    Transport.SERIAL: 0.0,
-    Transport.GPIB: 0.5e-3,
-    Transport.USB: 1.0e-3,
-    Transport.VXI11: 1.5e-3,
-    Transport.HISLIP: 0.4e-3,
-}
-_BYTE_S = {
-    Transport.SOCKET: 1e-8,
-    Transport.SERIAL: 10 / 57_600,
-    Transport.GPIB: 1e-6,
-    Transport.USB: 1 / 30e6,
-    Transport.VXI11: 1e-7,
-    Transport.HISLIP: 1e-8,
-}
 
 
 class Twin(ABC):
@@ -97,13 +33,19 @@ class Twin(ABC):
     ----------
     message_end : bytes
         What ends a message on a stream.
+    watched : int
+        Links on which somebody waits for service requests.
+    discards_unread : bool
+        A new message discards the reply nobody read, where messages end by a line (IEEE 488.2); False: it stays.
     """
 
     message_end = b"\n"
+    discards_unread = True
 
     def __init__(self, name: str, bench: Bench, lock: FairLock) -> None:
         self.name, self.bench, self.lock = name, bench, lock
         self.links: list[TwinLink] = []
+        self.watched = 0
 
     def connect(self, transport: Transport = Transport.SOCKET) -> TwinLink:
         """Open a link; takes the lock."""
@@ -144,6 +86,20 @@ class Twin(ABC):
         """Return what a serial poll reads, and clear what it clears."""
         return 0x10 if link.output else 0
 
+    def peek_status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read, and clear nothing; bit 6: it asks for service."""
+        return 0x10 if link.output else 0
+
+    def due_s(self) -> float | None:
+        """Return bench seconds until something under way ends, None where nothing is.
+
+        A read that finds no reply and a wait for a service request let that time pass, then call :meth:`time_passed`.
+        """
+        return None
+
+    def time_passed(self) -> None:
+        """Note that the bench's time has moved on by itself."""
+
     def cleared(self, link: TwinLink) -> None:
         """Note a device clear; input and output of the link are empty already."""
 
@@ -161,122 +117,3 @@ class Twin(ABC):
 
     def close(self) -> None:
         """Switch off."""
-
-
-class TwinLink:
-    """One link to a twin; see :class:`drivers.simulated.link.Link` for what the faces do with it."""
-
-    unasked = False
-
-    def __init__(self, twin: Twin, transport: Transport) -> None:
-        self.instrument = twin
-        self.transport = transport
-        self.output = Output()
-        self.closed = False
-        self.ended = False
-        self.settings: dict[str, Any] = {}
-        self.look_ahead: Callable[[], None] | None = None
-        self.on_change: Callable[[], None] | None = None
-        self._input = bytearray()
-        self._gone = False
-
-    # ---- the instrument's side --------------------------------------------------------------------------------
-    def answer(self, reply: bytes | list[Piece]) -> None:
-        """Put a reply, with what ends it, into the output queue."""
-        pieces: list[Piece] = [reply] if isinstance(reply, bytes) else reply
-        self.output.put(Reply(pieces, has_block=any(isinstance(piece, memoryview) for piece in pieces)))
-
-    def hang_up(self) -> None:
-        """Close the link from the instrument's side."""
-        self.closed = self.ended = True
-
-    # ---- the faces' side ------------------------------------------------------------------------------------
-    def feed(self, data: Buffer, *, end: bool = False) -> None:
-        """Receive bytes and act on every message that is complete; `end`: the interface ended the message here."""
-        with signals_deferred(), self.instrument.lock:
-            self._input += data
-            self._act(end)
-
-    def receive(self, data: Buffer) -> None:
-        """Receive bytes without acting on them; the lock must be held."""
-        self._input += data
-
-    def pump(self, messages: int | None = None) -> None:
-        """Act on what waits."""
-        with signals_deferred(), self.instrument.lock:
-            self._act(False)
-
-    def _act(self, ended: bool) -> None:
-        while not self.closed:
-            message = self.instrument.frame(self._input, ended=ended)
-            if message is None:
-                break
-            if self.output and not self.transport.is_stream:
-                self.output.clear()
-                self.instrument.interrupted(self)
-            self.instrument.bench.pass_s(
-                self.transport.message_s + self.transport.byte_s * (len(message) + 1)
-            )
-            self.instrument.obey(message, self)
-        if self.on_change is not None:
-            self.on_change()
-
-    def poll(self) -> int:
-        """Return the status byte by serial poll."""
-        with signals_deferred(), self.instrument.lock:
-            return self.instrument.status_byte(self)
-
-    def clear(self) -> None:
-        """Device clear."""
-        with signals_deferred(), self.instrument.lock:
-            self._input.clear()
-            self.output.clear()
-            self.instrument.cleared(self)
-
-    def trigger(self) -> None:
-        """Act on the interface's trigger."""
-        with signals_deferred(), self.instrument.lock:
-            self.instrument.triggered(self)
-            if self.on_change is not None:
-                self.on_change()
-
-    def starved(self) -> None:
-        """Tell that a reply was asked for and there is none."""
-        if not self.transport.is_stream:
-            with signals_deferred(), self.instrument.lock:
-                self.instrument.unterminated(self)
-
-    def end(self) -> None:
-        """Tell that the link is closed from the other side."""
-        with signals_deferred(), self.instrument.lock:
-            self.ended = True
-            if not self._gone:
-                self._gone = True
-                self.instrument.links.remove(self)
-
-    def receive_space(self) -> memoryview | None:
-        """None: bytes go through :meth:`receive`."""
-        return None
-
-    def received_into_space(self, count: int) -> None:
-        """Never called."""
-        raise NotImplementedError
-
-    def wall_s(self) -> float | None:
-        """None: only input brings anything new."""
-        return None
-
-    @property
-    def idle(self) -> bool:
-        """Whether every complete message has been acted on."""
-        return True
-
-    @property
-    def receiving(self) -> bool:
-        """Whether part of a message has arrived."""
-        return bool(self._input)
-
-    @property
-    def backlog(self) -> int:
-        """Complete messages that wait for their turn: none, they are acted on at once."""
-        return 0

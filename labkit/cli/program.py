@@ -50,6 +50,10 @@ def program(
     reads_per_pass: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Verify reads averaged in a pass; by default 1.")
     ] = None,
+    pulse_width: Annotated[
+        str | None,
+        typer.Option(metavar="WIDTH", help="Full width of the pulses at half height; by default 50ns."),
+    ] = None,
     instrument: InstrumentName = None,
     as_json: Json = False,
 ) -> None:
@@ -62,7 +66,7 @@ def program(
 
     ages_s = ages(at)
     counts = {"pulses_max": pulses_max, "passes_max": passes_max, "reads_per_pass": reads_per_pass}
-    settings = _settings(margin, verify_age, **counts)
+    settings = _settings(margin, verify_age, pulse_width, **counts)
 
     from labkit.cli.bench import at_work, card_for, drawn
     from labkit.cli.figures import figure_rows
@@ -96,7 +100,9 @@ def program(
     say(str(page))
 
 
-def _settings(margin: str | None, verify_age: str | None, **counts: int | None) -> ProgramSettings:
+def _settings(
+    margin: str | None, verify_age: str | None, pulse_width: str | None, **counts: int | None
+) -> ProgramSettings:
     """Return the settings that were typed, defaults for the rest."""
     from labkit.cli.quantities import margin as margin_of
     from labkit.cli.quantities import seconds
@@ -107,6 +113,9 @@ def _settings(margin: str | None, verify_age: str | None, **counts: int | None) 
         given |= margin_of(margin)
     if verify_age is not None:
         given["verify_age_s"] = seconds(verify_age, "--verify-age")
+    if pulse_width is not None:
+        edges_s = 0.5 * (ProgramSettings.pulse_rise_s + ProgramSettings.pulse_fall_s)
+        given["pulse_top_s"] = seconds(pulse_width, "--pulse-width") - edges_s
     return ProgramSettings(**given)
 
 

@@ -116,8 +116,9 @@ def voltage_range(owner: Any, name: str) -> None:
 
 def block(owner: Any, name: str) -> None:
     owner.write("format.data = format.REAL32 format.byteorder = format.LITTLEENDIAN")
-    found = getattr(owner, name)("printnumber(1, 10)", header_bytes=2, termination_bytes=1, dtype="<f4")
+    found = getattr(owner, name)("printnumber(1, 10)", header_bytes=2, termination_bytes=-1, dtype="<f4")
     assert found.tolist() == [1.0, 10.0]
+    assert owner.check_errors() == [(-420, "Query UNTERMINATED")]
 
 
 def too_high(owner: Any, name: str) -> None:

@@ -81,6 +81,7 @@ def test_program_takes_its_settings_and_says_what_it_found(tmp_path: Path) -> No
     done = labkit(
         *("program", "layer.csv", "--station", bench.name, "--out", "runs/a", "--at", "1h,25s"),
         *("--margin", "2uS", "--pulses-max", "3", "--verify-age", "3s", "--reads-per-pass", "2"),
+        *("--pulse-width", "70ns"),
         cwd=tmp_path,
     )
 
@@ -92,6 +93,7 @@ def test_program_takes_its_settings_and_says_what_it_found(tmp_path: Path) -> No
         "pulses_max": 3,
         "verify_age_s": 3.0,
         "reads_per_pass": 2,
+        "pulse_top_s": 65e-9,
     }
     assert {name: settings[name] for name in asked} == pytest.approx(asked)
     assert settings["ages_s"] == [25.0, 3600.0]

@@ -32,6 +32,8 @@ TWINS: dict[str, str] = {
     "keysight-81160a": f"{_HERE}.keysight_81160",
     "keysight-33522b": f"{_HERE}.keysight_33500",
     "keysight-33622a": f"{_HERE}.keysight_33500",
+    "keysight-dsox1102g": f"{_HERE}.keysight_infiniivision",
+    "keysight-dsox3054t": f"{_HERE}.keysight_infiniivision",
     "keysight-b1500a": f"{_HERE}.keysight_b1500",
     "keysight-b2902a": f"{_HERE}.keysight_b2900",
     "keysight-b2912a": f"{_HERE}.keysight_b2900",
@@ -39,6 +41,8 @@ TWINS: dict[str, str] = {
     "lakeshore-336": f"{_HERE}.lakeshore_336",
     "tektronix-dpo7254": f"{_HERE}.tektronix_scope",
     "tektronix-mso5204": f"{_HERE}.tektronix_scope",
+    "temptronic-ats525": f"{_HERE}.temptronic_ats",
+    "temptronic-ats545": f"{_HERE}.temptronic_ats",
 }  # fmt: skip
 """Model of a bench file's ``simulated`` section -> module with ``build(name, simulated, world) -> Twin``."""
 

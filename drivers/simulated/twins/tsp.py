@@ -181,6 +181,21 @@ class TspTwin(Twin):
         requested, self._requested = self._requested, False
         return found | (MSS if requested else 0)
 
+    def peek_status(self, link: TwinLink) -> int:
+        """Return what a serial poll would read now."""
+        self._look_for_request(link)
+        found = self.status.byte(message_available=bool(link.output)) & ~MSS
+        return found | (MSS if self._requested else 0)
+
+    def due_s(self) -> float | None:
+        """Return seconds until what goes on beside the host does its next step."""
+        return self.overlapped.due_s()
+
+    def time_passed(self) -> None:
+        """Do what fell due."""
+        self.overlapped.run_until(self.bench.now_ns)
+        self._completed()
+
     def _look_for_request(self, link: TwinLink) -> None:
         """Ask for service where a reason to has come up."""
         now = bool(self.status.byte(message_available=bool(link.output)) & MSS)

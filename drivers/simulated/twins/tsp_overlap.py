@@ -29,6 +29,11 @@ class Overlapped:
         """Whether any operation goes on."""
         return bool(self._next)
 
+    def due_s(self) -> float | None:
+        """Seconds until something is to be done, None where only an event brings it."""
+        first = self._first()
+        return None if first is None else max(0, first[1] - self._bench.now_ns) * 1e-9
+
     def start(self, operation: Iterator[int | None]) -> None:
         """Begin an operation; what it does until its first yield is done now."""
         self._step(operation)
