@@ -30,8 +30,8 @@ REFEREE = (
     Line("ask", "works", "a chunk that prints"),
     Line(
         "binary_values",
-        "fails in PyMeasure",
-        "has no notion of the two bytes #0 and the line feed around a block",
+        "works",
+        "with header_bytes=2, termination_bytes=-1; it reads until nothing comes, which is -420 on GPIB",
     ),
     Line("check_errors", "works", "reads the queue until its code is 0"),
     Line("clear", "works", "*CLS empties queue and events"),

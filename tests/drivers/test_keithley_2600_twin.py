@@ -340,6 +340,16 @@ def test_a_sweep_may_hold_its_last_level(smu: Talk) -> None:
     assert smu.numbers("print(smua.source.levelv)") == [1]
 
 
+def test_a_sweep_may_have_a_limit_of_its_own(smu: Talk) -> None:
+    smu.write(*SWEEP, "smua.trigger.source.limiti = 5e-6", "smua.trigger.initiate() waitcomplete()")
+    assert max(readings(smu)) == pytest.approx(5e-6, rel=5e-3)
+    assert smu.numbers("print(smua.nvbuffer1.statuses[5], smua.nvbuffer1.statuses[11])") == [0, 0x40]
+    assert smu.numbers("print(smua.source.limiti)") == [0.1]
+    smu.write("smua.trigger.source.limiti = smua.LIMIT_AUTO", "smua.trigger.initiate() waitcomplete()")
+    assert max(readings(smu)) == pytest.approx(1e-5, rel=5e-3)
+    assert smu.fails("smua.trigger.source.limiti = 3")[0] == 1102
+
+
 def test_a_sweep_goes_on_while_other_commands_are_obeyed(smu: Talk) -> None:
     smu.write(*SWEEP, "smua.trigger.count = 1001", "smua.trigger.initiate()")
     assert smu.numbers("print(status.operation.sweeping.condition)") == [2]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from drivers.simulated.locks import FairLock
-from drivers.simulated.terminals import Bench
+from drivers.simulated.terminals import Bench, Opened
 from drivers.simulated.twins.keithley_2600_events import Events
 from drivers.simulated.twins.keithley_2600_models import MODELS, Model
 from drivers.simulated.twins.keithley_2600_pulses import add_pulse_scripts
@@ -115,8 +115,6 @@ class Keithley2600Twin(TspTwin):
 
     def close(self) -> None:
         """Switch off: the terminals are open."""
-        from drivers.simulated.terminals import Opened
-
         for smu in self.smus.values():
             smu.terminal.present(Opened())
 

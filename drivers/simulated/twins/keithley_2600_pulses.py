@@ -1,7 +1,8 @@
 """The factory scripts KIPulse of the 2600: pulse trains that are configured under a tag and run from there.
 
-[M 2600 reference manual, section 13, and instruments §2.1]. What a script checks and says is a default; the manual
-states the functions, what they return, and the fields of ``QueryPulseConfig``.
+The functions, what they return and the fields of ``QueryPulseConfig`` are the manual's (2600 reference manual, section
+13; instruments §2.1); what a script checks and says is a default. Digital lines are not there: what stands behind
+`tag` in a call is not looked at.
 """
 
 from __future__ import annotations

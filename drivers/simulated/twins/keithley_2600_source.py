@@ -39,9 +39,6 @@ PROGRAMMING_STEP = 25e-6
 OFF_LIMIT_A, OFF_LIMIT_V = 1e-3, 40.0
 """Compliance of an output that is off in NORMAL mode (2600B reference manual p. 7-226)."""
 
-SETTLE_S = 50e-6
-"""Seconds an output takes to follow: a default."""
-
 
 class SmuSource(Node):
     """``smuX.source``."""
@@ -165,6 +162,11 @@ class SmuSource(Node):
             most = min(most, self._model.limit_by_range.get(self.kept["rangev"], math.inf))
         self.kept["limiti"] = between(self._model.smallest_limit_a, most)(value)
         self._limited(value)
+
+    def keep_limit(self, name: str, value: float) -> None:
+        """Take a limit of a sweep, which the trigger model has checked."""
+        self.kept[name] = value
+        self.present()
 
     # ---- what it does ------------------------------------------------------------------------------------------------
     def _switch(self, value: Any) -> None:

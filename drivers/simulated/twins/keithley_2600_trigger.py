@@ -15,7 +15,7 @@ from drivers.simulated.twins.keithley_2600_buffer import Buffer
 from drivers.simulated.twins.keithley_2600_events import Detector
 from drivers.simulated.twins.keithley_2600_models import FULL_SCALE
 from drivers.simulated.twins.tsp_errors import Refused
-from drivers.simulated.twins.tsp_objects import NOT_ALLOWED, TOO_BIG, WRONG_TYPE, Node, one_of, whole
+from drivers.simulated.twins.tsp_objects import NOT_ALLOWED, TOO_BIG, WRONG_TYPE, Node, between, one_of, whole
 
 if TYPE_CHECKING:
     from drivers.simulated.twins.keithley_2600 import Keithley2600Twin
@@ -28,6 +28,7 @@ BUSY = (-213, "Init ignored")
 
 _IDLE, _HOLD = 0, 1
 _DISABLE, _ENABLE, _ASYNC = 0, 1, 2
+_LIMIT_AUTO = -1
 _MOST_POINTS = 100_000
 
 
@@ -62,8 +63,8 @@ class SmuTrigger(Node):
         self.add(endsweep=endsweep)
         arm.setting("count", 1, whole(0, _MOST_POINTS * 10))
         source.setting("action", _DISABLE, one_of(_DISABLE, _ENABLE))
-        source.setting("limitv", -1, lambda value: value)
-        source.setting("limiti", -1, lambda value: value)
+        for name in ("limitv", "limiti"):
+            source.setting(name, _LIMIT_AUTO, self._limit(name))
         measure.setting("action", _DISABLE, one_of(_DISABLE, _ENABLE, _ASYNC))
         endpulse.setting("action", _HOLD, one_of(_IDLE, _HOLD))
         endsweep.setting("action", _IDLE, one_of(_IDLE, _HOLD))
@@ -84,6 +85,16 @@ class SmuTrigger(Node):
             self._twin.overlapped.happened()
 
         return fire
+
+    def _limit(self, name: str) -> Any:
+        model = self._smu.model
+        low, high = (
+            (model.smallest_limit_v, model.ranges_v[-1])
+            if name == "limitv"
+            else (model.smallest_limit_a, model.source_ranges_a[-1])
+        )
+        check = between(low, high)
+        return lambda value: value if value == _LIMIT_AUTO else check(value)
 
     # ---- what a sweep is to do ------------------------------------------------------------------------------------
     def _use(self, function: str, levels: Any) -> None:
@@ -172,6 +183,21 @@ class SmuTrigger(Node):
     def _sweep(self) -> Iterator[int | None]:
         smu = self._smu
         idle = smu.source.level
+        limit = "limiti" if smu.source.is_volts else "limitv"
+        own = smu.source[limit]
+        asked = self._layers["source"][0][limit]
+        if asked != _LIMIT_AUTO:
+            smu.source.keep_limit(limit, asked)
+        try:
+            yield from self._layered(idle)
+        finally:
+            smu.source.keep_limit(limit, own)
+        self._running = None
+        self._post("IDLE")
+        smu.note_sweeping(False)
+
+    def _layered(self, idle: float) -> Iterator[int | None]:
+        """Go through the layers; what is left of the sweep where it is stopped is not done."""
         self._post("SWEEPING")
         armed = 0
         while self["arm"]["count"] == 0 or armed < self["arm"]["count"]:
@@ -185,9 +211,6 @@ class SmuTrigger(Node):
             if self["endsweep"]["action"] == _IDLE and self._layers["source"][0]["action"]:
                 self._put(idle)
             self._post("SWEEP_COMPLETE")
-        self._running = None
-        self._post("IDLE")
-        smu.note_sweeping(False)
 
     def _point(self, number: int, idle: float) -> Iterator[int | None]:
         smu = self._smu
