@@ -1,9 +1,13 @@
-"""Compile the kernels of the simulated chip before the first test, so that no test's time limit pays for it."""
+"""Compile the kernels before the first test, so that no test's time limit pays for it; draw examples repeatably."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import settings
+
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -343,13 +343,19 @@ def test_the_device_card_page_names_every_law_form_and_parameter() -> None:
 
 def test_the_errors_page_names_every_error_and_its_exit_code() -> None:
     import importlib
+    import pkgutil
 
+    import drivers.instruments
     from calibration.errors import CalibrationError
     from drivers.errors import DriverError
     from labkit.errors import LabkitError
 
-    for module in ("drivers.bench", "drivers.simulated.state_file", "labkit.programming.settings"):
-        importlib.import_module(module)  # each defines an error of its own
+    instruments = [
+        found.name for found in pkgutil.iter_modules(drivers.instruments.__path__, "drivers.instruments.")
+    ]
+    homes = ("drivers.bench", "drivers.discrete", "drivers.recording", "drivers.simulated.state_file")
+    for module in (*homes, "labkit.programming.settings", *instruments):
+        importlib.import_module(module)  # some define an error of their own
 
     def all_of(root: type[Exception]) -> Iterator[type[Exception]]:
         if root.__module__.partition(".")[0] in ("labkit", "drivers", "calibration"):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 import numpy as np
@@ -33,6 +33,7 @@ from drivers.properties import Part, choice, number, switch, text, whole
 __all__ = ["ScopeChannel", "TektronixScope"]
 
 CHANNELS = 4
+_POLL_S = 0.01
 PRETRIGGER_PERCENT = 20.0
 """Part of the window before the trigger."""
 RECORD_MAX = 1_000_000
@@ -150,8 +151,15 @@ class TektronixScope(Instrument):
     )
     trigger_state = text("TRIG:STATE?", None, "Get the state: ARMED, READY, TRIGGER, AUTO or SAVE.")
 
-    def __init__(self, link: MessageLink, *, identity: Identity | None = None) -> None:
+    def __init__(
+        self,
+        link: MessageLink,
+        *,
+        identity: Identity | None = None,
+        pause: Callable[[float], object] = time.sleep,
+    ) -> None:
         super().__init__(link, identity=identity)
+        self._pause = pause
         link.write("HEAD OFF;:VERB ON")
         self.found_at_opening = tuple(self.errors())
         self.channels = {str(n): ScopeChannel(self, n) for n in range(1, CHANNELS + 1)}
@@ -302,7 +310,7 @@ class TektronixScope(Instrument):
                     state=state,
                 )
             if not self._identity.simulated:
-                time.sleep(0.01)
+                self._pause(_POLL_S)
 
     # ---- waveforms made by hand -----------------------------------------------------------------------------
     def trigger(self) -> None:
