@@ -325,6 +325,13 @@ def test_the_bench_file_page_names_every_key() -> None:
             assert re.search(rf"(?m)^\| `{key}` \|", text), f"{section.__name__}.{key}"
 
 
+def test_the_instruments_page_is_what_the_drivers_say() -> None:
+    import runpy
+
+    written = runpy.run_path(str(ROOT / "tools" / "instrument_pages.py"))
+    assert reference("instruments.md") == written["instruments_page"](), "run tools/instrument_pages.py"
+
+
 def test_the_device_card_page_names_every_law_form_and_parameter() -> None:
     from calibration import DeviceCard
     from calibration.forms import LAW_FORMS
