@@ -28,9 +28,9 @@ INSTRUMENTS = HERE / "docs" / "reference" / "instruments.md"
 HEAD = """\
 # Bench instruments
 
-What labkit has drivers for, and each command a driver knows as a property: its unit, what it may be set to, and which way it
-goes. Every set is followed by a look at the instrument's errors; every driver opens with `Driver.open(address)`, leaves its outputs
-safe on the way out, and gives all its settings as `snapshot()`. How to add one: [add your own
+What labkit has drivers for, and each command a driver knows as a property: its unit, what it may be set to, and which
+way it goes. Every set is followed by a look at the instrument's errors; every driver opens with `Driver.open(address)`,
+leaves its outputs safe on the way out, and gives all its settings as `snapshot()`. How to add one: [add your own
 instrument](../how-to/add-an-instrument.md).
 
 This page is written by `tools/instrument_pages.py` from the drivers themselves.
@@ -86,7 +86,7 @@ def described(kind: type[Part]) -> Iterator[str]:
     ]
     if methods:
         yield "| method | |\n|---|---|"
-        for name, found in dict(methods).items():
+        for name in dict(methods):
             text = (
                 inspect.cleandoc(inspect.getdoc(getattr(kind, name)) or "")
                 .partition("\n\n")[0]

@@ -145,8 +145,8 @@ class SpguChannel(Part):
         self.instrument.fire({self: open_v}, count)
 
     def zero(self) -> None:
-        """Bring the terminals to 0 V; the output is connected then."""
-        self.instrument.tell_all([*self.instrument.pulse_mode(), "SPP", *self.quiet(), f"CN {self.channel}"])
+        """Bring the terminals to 0 V, then open them: connected, their 50 Ohm load what else is wired to the device."""
+        self.instrument.tell_all([*self.instrument.pulse_mode(), "SPP", *self.quiet(), f"CL {self.channel}"])
 
     # ---- for the instrument -------------------------------------------------------------------------------
     def quiet(self) -> list[str]:

@@ -21,8 +21,6 @@ from labkit.program_run import program_run
 from labkit.programming import ProgramSettings
 from labkit.station import open_station
 
-pytest.importorskip("drivers.instruments.keithley_707")
-
 BENCH = """
 version: 1
 name: probe station

@@ -101,7 +101,7 @@ B1500 = """
 ANALYSERS = {"4200": (K4200, "k4200.smu1", "k4200.pmu1_1"), "b1500": (B1500, "b1500.1", "b1500.501")}
 
 
-@pytest.mark.parametrize("kind", ["4200"])
+@pytest.mark.parametrize("kind", ["4200", "b1500"])
 def test_one_analyser_that_reads_and_pulses(tmp_path: Path, kind: str) -> None:
     section, smu, pulser = ANALYSERS[kind]
     start, end = BENCH.index("  smu:\n"), BENCH.index("wiring:")

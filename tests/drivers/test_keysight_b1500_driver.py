@@ -320,9 +320,9 @@ def test_a_channel_that_is_not_fired_stays_at_zero(tmp_path: Path) -> None:
         assert seen[1].voltage_v.min() == pytest.approx(-1000 / 1050, rel=1e-4)
 
 
-def test_zero_connects_the_output_at_zero_volt(b1500: KeysightB1500) -> None:
+def test_zero_opens_the_output_whose_fifty_ohm_load_what_else_is_wired_there(b1500: KeysightB1500) -> None:
     b1500.pulsers["501"].zero()
-    assert b1500.learn(0) == "CN501"
+    assert b1500.learn(0) == "CL"
     assert b1500.pulsers["501"].mode == 0
 
 
