@@ -201,7 +201,7 @@ class PulseChannel(Part):
         SettingOutOfRange
             Another voltage or count than the channel can give; nothing was sent.
         InstrumentError
-            The instrument reports errors: the burst may not be what was asked for.
+            The instrument refused level or count, and nothing was fired; or it reports errors of the burst itself.
         """
         low, high = self.limits.open_v
         self._within("open_v", open_v, low, high)
@@ -214,15 +214,14 @@ class PulseChannel(Part):
         commands += [
             self._set("low_v" if inverted else "high_v", level),
             *self._burst(count),
-            self._set("output", "ON"),
-            f":TRIG{self.number}",
         ]
+        start = [self._set("output", "ON"), f":TRIG{self.number}", "*OPC?"]
         duration = (count - 1) * self._cycle_s + self._last_s
-        began = time.monotonic()
         self._ready = False  # should anything go wrong, the next burst sets up everything anew
-        self.generator.ask_checked(
-            ";".join([*commands, "*OPC?"]), timeout_s=self.generator.link.timeout_s + 2 * duration
-        )
+        # A level that is refused leaves the earlier one: the burst is not started before that is known.
+        self.generator.tell(";".join(commands))
+        began = time.monotonic()
+        self.generator.ask_checked(";".join(start), timeout_s=self.generator.link.timeout_s + 2 * duration)
         self._ready, self._inverted = True, inverted
         if not self.generator.identify().simulated:
             # That *OPC? waits for the end of a burst is not said of every model.

@@ -80,14 +80,16 @@ def test_a_trapezoid_arrives_with_both_edges(pulser: Keysight81160, world: Any) 
     assert t[-1] == pytest.approx(260e-9)
 
 
-def test_a_burst_is_one_message_and_takes_its_time(pulser: Keysight81160, world: Any, log: list[str]) -> None:
+def test_a_burst_of_any_length_is_three_messages_and_takes_its_time(
+    pulser: Keysight81160, world: Any, log: list[str]
+) -> None:
     channel = pulser.channels["1"]
     channel.prepare(SHAPE)
     channel.fire(1.0)
     log.clear()
     before = world.now_ns
     channel.fire(1.0, 1_000_000)
-    assert len(sent(log)) == 1
+    assert len(sent(log)) == 3, "levels, whether they were taken, the start"
     assert world.now_ns - before == pytest.approx(1e9, rel=1e-2)
 
 
@@ -335,12 +337,15 @@ def test_it_opens_by_its_name(path: Path) -> None:
         assert isinstance(pulser, Keysight81160)
 
 
-def test_after_a_refused_burst_everything_is_set_up_anew(pulser: Keysight81160, world: Any) -> None:
+def test_a_refused_level_fires_nothing_and_everything_is_set_up_anew(
+    pulser: Keysight81160, world: Any
+) -> None:
     channel = pulser.channels["2"]
     channel.prepare(SHAPE)
     channel.limit_low_v, channel.limited = -0.5, True
     with pytest.raises(InstrumentError):
         channel.fire(-5.0)
+    assert world.terminal("pulser.2").trace() is None
     channel.fire(3.0)
     seen = world.terminal("pulser.2").trace()
     assert seen.voltage_v.max() == pytest.approx(1.5)
